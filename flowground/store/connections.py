@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from flowground.core.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.core.words import fold
+from flowground.store import tables
 
 SECONDS = 15.0
 """The longest wait for the database, where the settings have no other."""
@@ -254,6 +255,7 @@ def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
     }
     arguments = {name: value for name, value in line.items() if name not in url.query}
     arguments["options"] = " ".join(filter(None, options))
+    tables.narrow_postgresql_indexes()
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat errors that it raises
     try:
         level: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if reads else {}

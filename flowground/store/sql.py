@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -65,6 +66,11 @@ def write_moment_or_none(at: datetime | None) -> float | None:
 
 def add_row(connection: Connection, table: Table, /, **values: Any) -> None:
     connection.execute(insert(table).values(values))
+
+
+def write_insert(database: str, table: Table) -> Any:
+    """An INSERT with what this database's dialect adds, such as ON CONFLICT. The other dialect is not imported."""
+    return import_module(f"sqlalchemy.dialects.{database}").insert(table)
 
 
 def has_row(connection: Connection, *where: ColumnElement[bool]) -> bool:

@@ -45,7 +45,14 @@ _REVOKED = "revoked_at IS NOT NULL"
 
 def narrow_index(condition: str) -> dict[str, Any]:
     """An index's options by which it holds only the rows that meet the condition."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    return {"sqlite_where": text(condition)}
+
+
+def narrow_postgresql_indexes() -> None:
+    """The same conditions for PostgreSQL, whose dialect is not imported before."""
+    for index in (index for table in metadata.tables.values() for index in table.indexes):
+        if "sqlite_where" in index.kwargs:
+            index.kwargs["postgresql_where"] = index.kwargs["sqlite_where"]
 
 
 def make_table(name: str, *parts: SchemaItem) -> Table:

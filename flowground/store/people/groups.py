@@ -2,21 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, delete, func, literal_column, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.core.errors import InvalidRequest
 from flowground.core.words import read_name
 from flowground.store import audit, publications, tables
-from flowground.store.sql import add_row, has_row, has_words, mark_rights_change
+from flowground.store.sql import add_row, has_row, has_words, mark_rights_change, write_insert
 
 NAME_CHARS = 60
 _g = tables.member_groups.c
 _m = tables.group_members.c
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ def change_members(
     is no such group."""
     if not has_row(connection, _g.id == group_id):
         return False
-    insert = _INSERT[connection.dialect.name](tables.group_members).on_conflict_do_nothing()
+    insert = write_insert(connection.dialect.name, tables.group_members).on_conflict_do_nothing()
     for member in sorted(added):
         if connection.execute(insert.values(group_id=group_id, member=member)).rowcount:
             audit.record(connection, actor=by, action="group.member_added", subject=f"{group_id} {member}")

@@ -9,17 +9,17 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, insert, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.core.errors import InvalidRequest
 from flowground.core.values import FileReference, SentFile
 from flowground.core.words import write_size
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, has_words, make_storable, read_moment
+from flowground.store.sql import Statement, has_words, make_storable, read_moment, write_insert
 
 SMALLEST = 4_096
 """Least bytes that a file counts as: what a file system uses for one."""
@@ -85,19 +85,17 @@ class FilePage:
     size: int
 
 
-def _add_loose(dialect: Any) -> Any:
-    made = dialect.insert(tables.loose_files)
+@cache
+def _add_loose(database: str) -> Any:
+    made = write_insert(database, tables.loose_files)
     return made.on_conflict_do_update(index_elements=[_l.sha256], set_={"look_at": made.excluded.look_at})
-
-
-_ADD_LOOSE = {"sqlite": _add_loose(sqlite), "postgresql": _add_loose(postgresql)}
 
 
 def note_loose(connection: Connection, *, digests: Collection[str], look_at: float) -> None:
     """Marks these bytes as loose: from that time on (seconds since 1970) they are deleted unless a row has them."""
     rows = [{"sha256": digest, "look_at": look_at} for digest in sorted(set(digests))]
     if rows:
-        connection.execute(_ADD_LOOSE[connection.dialect.name], rows)
+        connection.execute(_add_loose(connection.dialect.name), rows)
 
 
 def add_file(

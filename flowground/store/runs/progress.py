@@ -4,16 +4,16 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cache
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
 from flowground.store.runs.turns import insert_in_session
-from flowground.store.sql import Statement, make_storable, mark_write
+from flowground.store.sql import Statement, make_storable, mark_write, write_insert
 
 _r = tables.runs.c
 _c = tables.run_contents.c
@@ -23,14 +23,12 @@ _STEP = 50
 """Most runs that one call ends: other writes wait meanwhile."""
 
 
-def _write_keep(dialect: Any) -> Statement:
+@cache
+def _write_keep(database: str) -> Statement:
     """The statement that keeps a run's texts so far, while the run runs."""
     is_running = select(literal_column("1")).where(_r.id == bindparam("run_id"), tables.IS_RUNNING).exists()
-    kept = insert_in_session(dialect.insert(tables.run_contents), ["run_id", "answers"], is_running)
+    kept = insert_in_session(write_insert(database, tables.run_contents), ["run_id", "answers"], is_running)
     return Statement(kept.on_conflict_do_update(index_elements=[_c.run_id], set_={"answers": kept.excluded.answers}))
-
-
-_KEEP = {"sqlite": _write_keep(sqlite), "postgresql": _write_keep(postgresql)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def keep_texts(connection: Connection, *, texts: Sequence[TextsSoFar]) -> None:
     for one in texts:
         session = make_session_key(one.flow_id, one.owner, one.session_id)
         row = {"run_id": one.run_id, "session": session, "answers": _write_texts(one.answers)}
-        _KEEP[connection.dialect.name].run(connection, row)
+        _write_keep(connection.dialect.name).run(connection, row)
 
 
 def _write_texts(texts: Mapping[str, str]) -> str:

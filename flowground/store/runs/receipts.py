@@ -8,11 +8,11 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from hashlib import blake2b
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, bindparam, delete, literal_column, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.core.citations import describe_passages, read_passages
 from flowground.core.errors import FlowgroundError
@@ -51,7 +51,7 @@ from flowground.store.runs.turns import (
     has_ended,
     insert_in_session,
 )
-from flowground.store.sql import Statement, encode_json, make_storable, mark_recognizable, mark_write
+from flowground.store.sql import Statement, encode_json, make_storable, mark_recognizable, mark_write, write_insert
 
 KEPT_SECONDS = 86_400.0
 """How long a key is kept."""
@@ -59,7 +59,6 @@ _k = tables.idempotency_keys.c
 _r = tables.runs.c
 _c = tables.run_contents.c
 _m = tables.messages.c
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _RELEASE = Statement(
     # A complete run keeps its key: an earlier try to store its end may have succeeded.
     delete(tables.idempotency_keys).where(
@@ -106,17 +105,15 @@ class KeptRun:
         return self.run.status == "failed" and not self.run.seconds and self.receipt is None
 
 
-def _write_receipt(dialect: Any) -> Statement:
+@cache
+def _write_receipt(database: str) -> Statement:
     """The statement that adds a run's receipt, if the run exists and takes an answer."""
     takes = select(literal_column("1")).where(_r.id == bindparam("of_run"), _r.status.in_(OPEN)).exists()
-    added = insert_in_session(dialect.insert(tables.run_contents), ["run_id", "receipt"], takes)
+    added = insert_in_session(write_insert(database, tables.run_contents), ["run_id", "receipt"], takes)
     first = _c.receipt.is_(None)  # an earlier try to store the end may have succeeded
     return Statement(
         added.on_conflict_do_update(index_elements=[_c.run_id], set_={"receipt": added.excluded.receipt}, where=first)
     )
-
-
-_ADD_RECEIPT = {"sqlite": _write_receipt(sqlite), "postgresql": _write_receipt(postgresql)}
 
 
 def digest_request(name: str, *, owner: str, flow_id: str, asked: Mapping[str, Any]) -> IdempotencyKey:
@@ -142,7 +139,7 @@ def begin_repeatable_turn(
         delete(tables.idempotency_keys).where(_k.id == idempotency_key.id, _k.made_at < now - KEPT_SECONDS)
     )
     taken = {"id": idempotency_key.id, "digest": idempotency_key.digest, "run_id": run.id, "made_at": now}
-    insert = _INSERT[connection.dialect.name](tables.idempotency_keys).values(taken)
+    insert = write_insert(connection.dialect.name, tables.idempotency_keys).values(taken)
     found = None
     while found is None:  # repeats where the key was released in between
         connection.execute(insert.on_conflict_do_nothing(index_elements=[_k.id]))
@@ -172,7 +169,7 @@ def finish_repeatable_turn(
     if receipt:
         session = make_session_key(run.flow_id, run.owner, run.session_id)
         row = {"session": session, "run_id": run.id, "receipt": receipt, "of_run": run.id}
-        _ADD_RECEIPT[connection.dialect.name].run(connection, row)
+        _write_receipt(connection.dialect.name).run(connection, row)
     finish_turn(connection, run=run, **ends)
     if is_freed:
         release(connection, key_id=idempotency_key.id, run_id=run.id)

@@ -5,6 +5,7 @@ These statements return nothing, so on PostgreSQL a batch of them takes one roun
 
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -19,7 +20,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from flowground.core.values import SentFile
 from flowground.store import tables
@@ -33,7 +33,7 @@ from flowground.store.runs.records import (
     make_message_row,
     make_run_row,
 )
-from flowground.store.sql import Statement, make_storable, mark_write
+from flowground.store.sql import Statement, make_storable, mark_write, write_insert
 
 OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
 """Statuses of runs that still take an answer."""
@@ -83,9 +83,10 @@ def insert_in_session(
     return insert.from_select(["session", *names, *more], wanted).inline()
 
 
-def _write_begin(dialect: Any) -> Statement:
+@cache
+def _write_begin(database: str) -> Statement:
     """The statement that makes the session, or adds one to its count of messages."""
-    made = dialect.insert(tables.sessions)
+    made = write_insert(database, tables.sessions)
     return Statement(
         made.on_conflict_do_update(
             index_elements=[_s.id],
@@ -101,9 +102,12 @@ def _write_begin(dialect: Any) -> Statement:
 _ADD_QUESTION = Statement(insert_in_session(insert(tables.messages), MESSAGE_COLUMNS))
 
 
-def _write_answer(dialect: Any) -> Statement:
+@cache
+def _write_answer(database: str) -> Statement:
     """The statement that adds an answer, where the run takes one, or replaces what an interrupted run left."""
-    added = insert_in_session(dialect.insert(tables.messages), MESSAGE_COLUMNS, _TAKES_AN_ANSWER, aside=_ITS_ASIDE)
+    added = insert_in_session(
+        write_insert(database, tables.messages), MESSAGE_COLUMNS, _TAKES_AN_ANSWER, aside=_ITS_ASIDE
+    )
     counted = ("model", "input_tokens", "output_tokens", "seconds")
     late = (*counted, "text", "state", "error", "steps", "timeline", "value", "actions", "citations")
     return Statement(
@@ -115,10 +119,11 @@ def _write_answer(dialect: Any) -> Statement:
     )
 
 
-def _write_run(dialect: Any) -> Statement:
+@cache
+def _write_run(database: str) -> Statement:
     """The statement that adds a run, or ends a running one. An interrupted run keeps its status and gets the error code
     finished_late."""
-    ended = dialect.insert(tables.runs)
+    ended = write_insert(database, tables.runs)
     running = _r.status == literal_column("'running'")
     return Statement(
         ended.on_conflict_do_update(
@@ -133,9 +138,6 @@ def _write_run(dialect: Any) -> Statement:
     )
 
 
-_BEGIN = {"sqlite": _write_begin(sqlite), "postgresql": _write_begin(postgresql)}
-_ADD_ANSWER = {"sqlite": _write_answer(sqlite), "postgresql": _write_answer(postgresql)}
-_PUT_RUN = {"sqlite": _write_run(sqlite), "postgresql": _write_run(postgresql)}
 _ADD_REQUEST = Statement(insert_in_session(insert(tables.run_contents), ["run_id", "request"]))
 
 
@@ -184,13 +186,13 @@ def begin_turn(
         "updated_at": at,
         "messages": 1 if message else 0,
     }
-    _BEGIN[connection.dialect.name].run(connection, made)
+    _write_begin(connection.dialect.name).run(connection, made)
     if message:
         _ADD_QUESTION.run(connection, make_message_row(message, session=session))
         if files:
             send_files(connection, files=files, message=message.id, owner=owner, flow_id=flow_id)
     if run:
-        _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
+        _write_run(connection.dialect.name).run(connection, make_run_row(run))
     if run and request:
         _ADD_REQUEST.run(connection, {"run_id": run.id, "session": session, "request": request})
 
@@ -198,7 +200,7 @@ def begin_turn(
 @mark_write(landed=has_begun)
 def begin_run(connection: Connection, *, run: RunRecord) -> None:
     """Stores a run that begins, without any message, for turns that are not kept."""
-    _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
+    _write_run(connection.dialect.name).run(connection, make_run_row(run))
 
 
 @mark_write(landed=has_ended, stays=True)
@@ -225,8 +227,8 @@ def finish_turn(
         at = answer.created_at.timestamp()
         _TOUCH.run(connection, {"session": session, "updated_at": at, "id": answer.id, "of_run": run.id})
         row = make_message_row(answer, session=session, question=question)
-        _ADD_ANSWER[kind].run(connection, row | {"of_run": run.id})
-    _PUT_RUN[kind].run(connection, make_run_row(run))
+        _write_answer(kind).run(connection, row | {"of_run": run.id})
+    _write_run(kind).run(connection, make_run_row(run))
     if was_kept:
         _CLEAR_TEXTS.run(connection, {"run_id": run.id})
 
@@ -238,7 +240,7 @@ def end_run(connection: Connection, *, run: RunRecord, may_come_yet: bool = Fals
     this waits for that transaction.
     """
     if may_come_yet:
-        _PUT_RUN[connection.dialect.name].run(connection, make_run_row(run))
+        _write_run(connection.dialect.name).run(connection, make_run_row(run))
         return
     ended = {"status": run.status, "error_code": run.error_code}
     connection.execute(update(tables.runs).where(_r.id == run.id, _r.status == "running").values(ended))
