@@ -38,19 +38,6 @@ _WORDS: Mapping[ValueKind, str] = {
 }
 
 
-def warn_of_branches(
-    flow: Flow,
-    components: Mapping[str, Component],
-    connections: Mapping[str, Mapping[str, Text]],
-    order: tuple[str, ...],
-    problems: Problems,
-) -> None:
-    """Warns of a component that can never run, and of one that always runs and is joined with others that may not."""
-    branches = _Branches(flow, components, connections, problems)
-    for name in order:
-        branches.check(name)
-
-
 def read_fallbacks(flow: Flow, components: Mapping[str, Component], problems: Problems) -> dict[str, Value]:
     """The fallback values of components whose failure does not end the run; notes wrong entries in `step:`.
 
@@ -193,7 +180,7 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
     check_servers(flow, components, tools, servers, problems)
     if problems:
         problems.refuse()
-    warn_of_branches(flow, components, connections, order, problems)
+    _Branches(flow, components, connections, problems).check_all(order)
     _warn_of_unread_files(flow, components, connections, problems)
     if problems.warnings:
         flow = replace(flow, warnings=(*flow.warnings, *problems.warnings))
@@ -238,6 +225,8 @@ def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
 
 @dataclass(slots=True)
 class _Branches:
+    """Warns of a component that can never run, and of one that always runs and is joined with others that may not."""
+
     flow: Flow
     components: Mapping[str, Component]
     connections: Mapping[str, Mapping[str, Text]]
@@ -247,8 +236,12 @@ class _Branches:
     """The ports without which each checked component does not run."""
     _may_skip: set[str] = field(default_factory=set)
 
-    def check(self, name: str) -> None:
-        """Checks one component. Components must come in an order where each follows all that it refers to."""
+    def check_all(self, order: Sequence[str]) -> None:
+        """Checks the components, in an order where each follows all that it refers to."""
+        for name in order:
+            self._check(name)
+
+    def _check(self, name: str) -> None:
         texts = self.connections.get(name, {})
         groups = split_references(texts)
         needed = [reference for group in groups for reference in group if not reference.is_optional]
