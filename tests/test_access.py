@@ -14,14 +14,13 @@ import pytest
 from flowground.access.people import find_who_may_open
 from flowground.access.sharing import preview_as, publish, read_sharing, share
 from flowground.app.runtime import Runtime
-from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.caller import LOCAL_OWNER, Caller
 from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.store import Store, publications
 from flowground.store.people import groups, members, sign_ins
 from flowground.store.publications import Sharing
-from flowground.store.runs import transcripts
 from tests.organization import organization, sign_in
-from tests.running import chat_flow, look_at_once, running, take_turn
+from tests.running import chat_flow, look_at_once, running
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -133,22 +132,6 @@ async def test_a_new_file_is_there_at_the_first_question(tmp_path: Path, monkeyp
                 assert name in {flow.id for flow in await access.list_flows(LOCAL_OWNER)}
             else:
                 assert await access.admit_visitor("browser", name) is not None
-
-
-async def test_what_a_visitor_said_goes_with_their_browsers_new_name(tmp_path: Path) -> None:
-    """They are known by a digest of their browser's secret, and have proven nothing."""
-    async with running(tmp_path, FLOWS, config=PUBLIC) as runtime:
-        access = runtime.access
-        await put(runtime, Sharing(True, "public"))
-        old, new = [await access.admit_visitor(browser, "shared") for browser in ("browser", "new")]
-        assert old == Caller("visitor", "8b4553cde110f1362e59a7646dbec236", "member", is_proven=False)
-        assert new is not None
-        assert not await access.carry_over("browser", "new")
-        request = RunRequest(input_value="hi", session_id="s")
-        async for _ in take_turn(runtime, old, await access.open_flow(old, "shared"), request):
-            pass
-        assert [await access.carry_over("browser", "new") for _ in range(2)] == [True, False]
-        assert await runtime.store.read(transcripts.list_session_ids, owners=[str(new.owner)]) == ["s"]
 
 
 async def test_groups_follow_their_members(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from flowground.ui.conversation.socket import ConversationEndpoint
-from flowground.web.cookies import read_xsrf_id
 from flowground.web.edge import Edge, Started
 from flowground.web.first_load import FirstLoad
 from flowground.web.open_pages import OpenSockets
@@ -176,18 +175,6 @@ def test_the_api_owns_whole_first_parts_and_the_pages_the_rest() -> None:
     api = ["/api", "/api/", "/api/x", "//api", "/API", "/v1/models", "/lf/t/api/v1/run/x", "/mcp", "/health"]
     pages = ["/", "/apis", "/api_access", "/healthy", "/playground/api", "/public_flow/api"]
     assert [path for path in (*api, *pages) if is_api(path)] == api
-
-
-def test_a_browser_keeps_its_id_while_the_cookie_is_masked_anew() -> None:
-    token = bytes(range(16))
-
-    def cookie(mask: bytes) -> list[tuple[bytes, bytes]]:
-        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(token))
-        return [(b"cookie", f"a=b; _streamlit_xsrf=2|{mask.hex()}|{masked.hex()}|1700000000; c=d".encode())]
-
-    assert read_xsrf_id(cookie(b"\x01\x02\x03\x04")) == read_xsrf_id(cookie(b"\xff\x00\xaa\x55")) == token.hex()
-    for none in ("", "a=b", "_streamlit_xsrf=", "_streamlit_xsrf=2|zz|00|1", "_streamlit_xsrf=2|01020304||1"):
-        assert read_xsrf_id([(b"cookie", none.encode())]) == ""
 
 
 @pytest.mark.anyio

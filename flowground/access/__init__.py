@@ -16,7 +16,6 @@ from flowground.flows.wiring import WiredFlow
 from flowground.settings import LocalMode, MayWrite
 from flowground.store import Store, publications
 from flowground.store.publications import Publication
-from flowground.store.runs import transcripts
 
 EndTurns = Callable[[Collection[str], Collection[str] | None, str | None], Awaitable[None]]
 """Ends turns of these owners, in these flows and with this session id; None: in all flows, with any id."""
@@ -106,13 +105,6 @@ class Access:
         caller = _make_visitor(browser)
         await self.catalogue.refresh()
         return caller if await self.find_open_to(caller, address) else None
-
-    async def carry_over(self, old: str, new: str) -> bool:
-        """Gives the conversations of the visitor secret `old` to the secret `new`. False when there are none."""
-        before, after = str(_make_visitor(old).owner), str(_make_visitor(new).owner)
-        if not await self.store.read(transcripts.has_conversations, owner=before):
-            return False
-        return await self.store.write(transcripts.hand_over, old=before, new=after, by=after) > 0
 
     async def open_flow(self, caller: Caller, address: str) -> WiredFlow:
         """The flow at an id or endpoint name. Raises FlowNotFound alike for unknown and forbidden ones."""

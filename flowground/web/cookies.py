@@ -3,14 +3,12 @@
 Over https their names begin with `__Host-`, and only those are believed: any host of the same domain can set the
 others. Where it is unknown whether the connection is https both spellings count, the one with the prefix first. A
 browser gets an id of its own with its first page: it tells visitors who are not signed in apart, and one-time tickets
-are bound to it. Conversations kept under an older id (Streamlit's XSRF cookie, or a cookie from before https) move to
-a new id, once.
+are bound to it.
 """
 
 import re
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,29 +27,25 @@ MOST_BYTES = 8_192
 """Most bytes of a request's cookies that are passed on. Of more bytes, only our cookies and Streamlit's are kept."""
 _VISITOR = re.compile(r"[0-9a-f]{32}\Z")
 _XSRF = "_streamlit_xsrf"
-_XSRF_VALUE = re.compile(r"2\|([0-9a-fA-F]{8})\|((?:[0-9a-fA-F]{2}){16,64})\|[^|]*\Z")
 _SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+\Z", re.ASCII)
 
 _COOKIE_DAYS = 400
 """The longest that browsers keep a cookie."""
 _NAMING_STATUSES = (200, 304)
 """Answers that set the visitor cookie; 304 too, for a browser that kept the page and lost its cookies."""
-_MOST_MOVING = 1_000
-_MOVING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class SentCookies:
     """Our cookies in a request. `visitor` is 32 hex digits or empty; the other values have the shape of what we sign.
 
-    The `bare_…` values, of names without the prefix, are filled over https only: such a cookie may be from before the
+    `bare_sign_in`, of the name without the prefix, is filled over https only: such a cookie may be from before the
     server had https, or set by another host.
     """
 
     sign_ins: tuple[str, ...] = ()
     visitor: str = ""
     bare_sign_in: str = ""
-    bare_visitor: str = ""
 
 
 def name_visitor_cookie(name: str) -> str:
@@ -105,8 +99,7 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
         return tuple(found[spelling] for spelling in spellings if spelling in found)
 
     visitor = next(iter(find_sent(visitor_name)), "")
-    bare = (found.get(name, ""), found.get(visitor_name, "")) if is_secure else ("", "")
-    return SentCookies(find_sent(name), visitor, *bare), kept
+    return SentCookies(find_sent(name), visitor, found.get(name, "") if is_secure else ""), kept
 
 
 def read_cookies(scope: Scope, settings: Settings) -> SentCookies:
@@ -135,20 +128,6 @@ def drop_cookie(answer: Response, bare: str, *, is_secure: bool) -> None:
         answer.delete_cookie(name, httponly=True, samesite="lax", secure=is_secure)
 
 
-def read_xsrf_id(headers: RawHeaders) -> str:
-    """Hex digits from Streamlit's own XSRF cookie, by which a visitor was known before there was a cookie of ours;
-    empty when there is none.
-
-    Streamlit 1.67 writes it masked anew on every page load (`2|mask|masked token|time`, Tornado's format); what stays
-    is the token inside.
-    """
-    for name, value in _read_pairs(headers):
-        if name == _XSRF and (found := _XSRF_VALUE.match(value)):
-            mask, masked = bytes.fromhex(found[1]), bytes.fromhex(found[2])
-            return bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked)).hex()
-    return ""
-
-
 def _read_pairs(headers: RawHeaders) -> Iterator[tuple[str, str]]:
     """Names and values of all cookies, in their order, as they were sent: nothing is unquoted."""
     for key, line in headers:
@@ -164,57 +143,21 @@ def _match_needed(name: str) -> re.Pattern[bytes]:
     return re.compile(rf"(?:\A|(?<=;))[ \t]*(?:{ours}|{_XSRF})=[^;]*".encode())
 
 
-class Visitors:
-    """Gives each browser its visitor id. One object for the process."""
+def name_browser(settings: Settings, scope: Scope, send: Send) -> Send:
+    """A `send` that sets the visitor cookie with the answer, if a page is loaded by a browser without one."""
+    if not _loads_a_page(scope) or read_cookies(scope, settings).visitor:
+        return send
+    answer, visitor = Response(), secrets.token_hex(16)
+    is_secure = is_https(scope, settings.public_url)
+    set_cookie(answer, name_visitor_cookie(settings.cookie.name), visitor, days=_COOKIE_DAYS, is_secure=is_secure)
+    cookies = [header for header in answer.raw_headers if header[0] == b"set-cookie"]
 
-    def __init__(self, runtime: Callable[[], Runtime]) -> None:
-        self._runtime = runtime
-        self._moving: dict[str, float] = {}
-        """Former id -> time until which no other answer replaces it: several tabs may load at once."""
+    async def send_with_cookies(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] in _NAMING_STATUSES:
+            message = {**message, "headers": [*message.get("headers", ()), *cookies]}
+        await send(message)
 
-    async def name_browser(self, scope: Scope, send: Send) -> Send:
-        """A `send` that sets the visitor cookie with the answer, if a page is loaded by a browser without one."""
-        if not _loads_a_page(scope):
-            return send
-        settings = self._runtime().settings
-        sent = read_cookies(scope, settings)
-        if sent.visitor:
-            return send
-        visitor = await self._make_name(sent.bare_visitor, read_xsrf_id(scope["headers"]))
-        if visitor is None:
-            return send
-        answer = Response()
-        is_secure = is_https(scope, settings.public_url)
-        set_cookie(answer, name_visitor_cookie(settings.cookie.name), visitor, days=_COOKIE_DAYS, is_secure=is_secure)
-        cookies = [header for header in answer.raw_headers if header[0] == b"set-cookie"]
-
-        async def send_with_cookies(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] in _NAMING_STATUSES:
-                message = {**message, "headers": [*message.get("headers", ()), *cookies]}
-            await send(message)
-
-        return send_with_cookies
-
-    async def _make_name(self, *former: str) -> str | None:
-        """A new visitor id. Conversations kept under the first known one of these former ids move to it.
-
-        None if another recent answer already moves them: the browser has that id then. Each former id is
-        moved once, since whoever made the browser send it knows it too.
-        """
-        new = secrets.token_hex(16)
-        for old in former if self._runtime().access.allow_public else ():
-            now = time.monotonic()
-            if self._moving.get(old, 0.0) > now:
-                return None
-            if not old:
-                continue
-            self._moving[old] = now + _MOVING_SECONDS
-            if await self._runtime().access.carry_over(old, new):
-                while len(self._moving) > _MOST_MOVING:
-                    self._moving.pop(next(iter(self._moving)))
-                return new
-            self._moving.pop(old, None)
-        return new
+    return send_with_cookies
 
 
 def _loads_a_page(scope: Scope) -> bool:

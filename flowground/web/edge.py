@@ -26,10 +26,10 @@ from flowground.ui.shims.page_messages import LONGEST_QUERY
 from flowground.web import refusal
 from flowground.web.cookies import (
     RawHeaders,
-    Visitors,
     drop_all_cookies,
     drop_costly_cookies,
     find_caller,
+    name_browser,
     take_cookies,
 )
 from flowground.web.first_load import FirstLoad
@@ -89,7 +89,6 @@ class Edge:
         self.app = app
         self._started = started
         self._proxies: Proxies | None = None
-        self._visitors = Visitors(lambda: started().runtime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -140,7 +139,7 @@ class Edge:
             return
         if any(name.startswith(OURS) for name, _ in scope["headers"]):
             inner = {**inner, "headers": _drop_ours(scope)}
-        send = await self._visitors.name_browser(inner, send)
+        send = name_browser(runtime.settings, inner, send)
         files = self._started().files
         answer = await files.find_answer(inner)
         if answer is None and files.is_nowhere(inner["path"]):

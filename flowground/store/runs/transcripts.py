@@ -32,7 +32,7 @@ from flowground.core.messages import Usage
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, list_flows, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
-from flowground.store.sql import Statement, has_row, make_storable, read_moment
+from flowground.store.sql import Statement, make_storable, read_moment
 from flowground.store.tables import LASTING_SECONDS
 
 PART_MESSAGES = 200
@@ -241,15 +241,11 @@ def begin_deletion(connection: Connection, *, owners: Collection[str], by: str) 
     return connection.scalar(select(func.count()).where(_s.owner.in_(list(owners)))) or 0
 
 
-def has_conversations(connection: Connection, *, owner: str) -> bool:
-    return has_row(connection, _s.owner == owner)
-
-
 def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
     """Moves everything of one owner to another; returns the number of conversations.
 
-    For a person with a new owner: the local owner who made the first account, or a visitor whose browser has another
-    cookie. A session's key is a digest of its owner too, so sessions are written anew, and their messages follow.
+    For the local owner who made the first account. A session's key is a digest of its owner too, so sessions are
+    written anew, and their messages follow.
     """
     rows = connection.execute(select(tables.sessions).where(_s.owner == old)).mappings().all()
     for row in rows:
