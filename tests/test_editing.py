@@ -176,14 +176,6 @@ def test_a_file_that_was_changed_meanwhile_is_shown_beside_ones_own_text_and_not
     assert (flows / "talk.yaml").read_text() == CHANGED
 
 
-def test_where_the_folder_cannot_be_written_to_the_text_is_given(flows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)
-    at = press(open_script("inside", flow="talk"), "edit:open")
-    assert "cannot be written to from here" in read(at)
-    assert find_by_key(at.button, "edit:save").disabled
-    assert len(at.get("download_button")) == 1
-
-
 def saying(words: str) -> str:
     output = f"{{type: ChatOutput, input_value: '{words}'}}"
     return f"owners: [olga]\ncomponents:\n  ChatInput: {{type: ChatInput}}\n  Out: {output}\n"

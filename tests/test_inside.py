@@ -13,9 +13,8 @@ from flowground.core.caller import LOCAL_OWNER
 from flowground.core.errors import InvalidRequest, NotAllowed, NotSignedIn, Problem
 from flowground.flows.templates import TEMPLATES, DraftedFlow, choose_address, make_draft, write_flow_file
 from flowground.ui.inside.inside import MOST_CHARS, MOST_LINES, MOST_MISTAKES, write_file
-from flowground.ui.shell.new_flow import READ_ONLY
 from tests.acting import ALWAYS
-from tests.app_page import find_by_key, open_script, press, read
+from tests.app_page import find_by_key, open_script, read
 from tests.flow_files import LARGEST, MOST
 from tests.flow_texts import mistakes
 from tests.in_process import runtime_of
@@ -234,14 +233,3 @@ async def test_on_ones_own_computer_the_owner_adds_flow_files_unless_nobody_may(
     async with running(tmp_path / "closed", {"talk": chat_flow("scripted", "Talk")}, config=nobody) as runtime:
         with pytest.raises(NotAllowed):
             await flow_files.write_flow(runtime.access, LOCAL_OWNER, draft("Orders"))
-
-
-def test_a_folder_that_cannot_be_written_to_is_told_first_and_the_text_is_given(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    with runtime_of(write_folder(tmp_path, config={"flows": "file/flows"}, flows={})):
-        at = open_script()
-        at.session_state["new:name"] = "Orders"
-        press(at, "new:open")
-        assert [warning.value for warning in at.warning] == [READ_ONLY]
-        assert 'name: "Orders"' in read(at)
-        assert not [one for one in at.button if one.key == "new:write"]

@@ -194,12 +194,6 @@ async def write_flow(access: Access, caller: Caller, draft: DraftedFlow) -> None
     await access.catalogue.read_now()
 
 
-def may_write_into(folder: Path) -> bool:
-    """Whether this process may write into a folder, or create the folder where it does not exist."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-
-
 def require_free_address(access: Access, draft: DraftedFlow) -> None:
     """Raises InvalidRequest where a flow, or a file with mistakes, has the address of this draft."""
     if access.catalogue.find(draft.id) or access.catalogue.find_broken_file(draft.id):

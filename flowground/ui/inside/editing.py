@@ -17,17 +17,15 @@ from flowground.core.caller import Caller
 from flowground.core.errors import FlowgroundError, Problem
 from flowground.flows.wiring import WiredFlow
 from flowground.ui.inside.make_test import add_test, write_test
-from flowground.ui.page import bridge, browser, parts, words
+from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.parts import render_action
-from flowground.ui.shell.new_flow import READ_ONLY
 from flowground.ui.sign_in import sign_in
 
 _MODE = "edit"
 _HEIGHT = 460
 _MOST_MISTAKES = 10
 _LINE_CHARS = 200
-_TAKE_IT = "Copy or download the text, and save it where the files are kept."
 _TRY = "Your own chat is answered by this text, until you save it or end the trial. Others notice nothing."
 
 
@@ -120,9 +118,6 @@ def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
     with bridge.render_refusals():
         now = bridge.ask(flow_files.open_flow_file, caller, inside.file)
         editing = _find_editing(caller, inside, now)
-        is_read_only = not flow_files.may_write_into((runtime.get().catalogue.folder / inside.file).resolve().parent)
-        if is_read_only:
-            st.warning(f"{READ_ONLY} {_TAKE_IT}", icon=":material/lock:")
         head = st.container(horizontal=True, vertical_alignment="center", gap="small", key="edit:actions")
         is_behind = flow_files.make_digest(now) != editing.before
         if is_behind:
@@ -131,9 +126,9 @@ def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
         wired, problems = bridge.ask(flow_files.check_flow_file, caller, inside.file, editing.content)
         _render_problems(editing.text, problems)
         with head:
-            is_closed, is_changed = is_behind or is_read_only, editing.content != now
+            is_changed = editing.content != now
             # Enabled even without a change or with mistakes: the press itself sends what is being typed.
-            if st.button("Save", type="primary", icon=":material/save:", key="edit:save", disabled=is_closed):
+            if st.button("Save", type="primary", icon=":material/save:", key="edit:save", disabled=is_behind):
                 _save(caller, editing, wired)
             if inside.wired and st.button("Try", icon=":material/science:", key="edit:try", help=_TRY):
                 _try(caller, editing, wired, session, is_changed=is_changed)
@@ -143,9 +138,6 @@ def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
                 )
             render_action("Close", _close, key="edit:close")
             _render_state(wired, problems, is_changed=is_changed)
-            if is_read_only:
-                parts.render_copy(editing.content.decode(), what="the text", key="edit")
-                st.download_button("Download", editing.content, inside.file, "application/yaml", on_click="ignore")
 
 
 def _render_state(wired: WiredFlow | None, problems: Sequence[Problem], *, is_changed: bool) -> None:

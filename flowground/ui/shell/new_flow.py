@@ -15,7 +15,6 @@ from flowground.ui.sign_in import sign_in
 
 _ButtonKind = Literal["primary", "secondary"]
 _EXAMPLE = "Order status"
-READ_ONLY = "The server's folder of flows cannot be written to from here."
 
 
 def render_button(caller: Caller, label: str = "New flow", *, kind: _ButtonKind = "secondary") -> None:
@@ -46,14 +45,10 @@ def _open_dialog() -> None:
         live=True,
     )
     draft = _read_draft(caller, name, template, address or "")
-    running = runtime.get()
-    if not running.access.may_write(caller):
-        _render_file(draft)
-    elif not flow_files.may_write_into(running.settings.flows):
-        st.warning(READ_ONLY, icon=":material/lock:")
-        _render_file(draft)
-    else:
+    if runtime.get().access.may_write(caller):
         _render_writing(caller, draft)
+    else:
+        _render_file(draft)
 
 
 def _read_draft(caller: Caller, name: str, template: str, address: str) -> DraftedFlow | None:
@@ -92,19 +87,8 @@ def _render_file(draft: DraftedFlow | None) -> None:
     file = words.escape(draft.file) if draft else "NAME.yaml"
     st.markdown(f"Save this file as **{folder}/{file}** on the server, or ask who runs it to: it appears here at once.")
     if draft is None:
-        st.button("Download the file", icon=":material/download:", disabled=True, key="new:none")
         st.caption("Enter a name first.")
         return
     with parts.hide_other_button("new"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            parts.render_copy(draft.text, what="the file", key="new")
-            st.download_button(
-                f"Download {words.escape(draft.file)}",
-                draft.text,
-                draft.file,
-                "application/yaml",
-                icon=":material/download:",
-                on_click="ignore",
-                key="new:download",
-            )
+        parts.render_copy(draft.text, what="the file", key="new")
         st.code(draft.text, language="yaml", height=320)
