@@ -7,11 +7,10 @@ from flowground.ui.chat.chat import render_playground
 from flowground.ui.chat.chat_menu import Conversation, find_session
 from flowground.ui.inside import editing
 from flowground.ui.overrides.tab import find_overrides_state, render_arrived
-from flowground.ui.publish import header, publish
+from flowground.ui.publish import header
 from flowground.ui.shell import opening
 
 caller, wired = opening.open_flow(st.query_params.get("flow", ""))
-publish.resume_pending_share(caller, wired)
 may_run_api = header.render_header(caller, wired)
 render_arrived(caller, wired)
 header.render_stale(caller, wired)

@@ -307,11 +307,9 @@ def _suggest_user_name(key: str) -> None:
         state[f"{key}:name"] = state[f"{key}:suggested"] = suggest_name(state[f"{key}:shown"] or "")
 
 
-def close_done(go_back: Callable[[], None] | None = None) -> None:
-    """At the top of a dialog with a one-time link: closes it once *Done* was pressed, after calling `go_back`."""
+def close_done() -> None:
+    """At the top of a dialog with a one-time link: closes it once *Done* was pressed."""
     if st.session_state.pop(_LINK_DONE, False):
-        if go_back:
-            go_back()
         st.rerun()
 
 

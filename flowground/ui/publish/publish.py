@@ -3,9 +3,8 @@
 The preview shows the shareable playground as somebody else meets it (`?as=member`), to those who may publish the flow.
 """
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
 
@@ -18,7 +17,7 @@ from flowground.core.errors import FlowgroundError, NotSignedIn
 from flowground.flows.wiring import WiredFlow
 from flowground.store.publications import Sharing
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import bind_to_caller, read_browser_id, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.parts import begin_sentence, render_action, schedule_dialog, spell_sharing
 from flowground.ui.publish import sharing
 from flowground.ui.shell import access_requests, opening
@@ -29,43 +28,6 @@ _PREVIEW_PARAMETER = "as"
 _PREVIEW_NAMES = {SOMEBODY: "any member", SIGNED_OUT: "somebody signed out"}
 
 _REFUSED = "publish:refused"
-_PENDING_SECONDS = 600
-"""Seconds for which a pending share is kept."""
-
-
-@dataclass(slots=True)
-class PendingShares:
-    """Flows whose toggle was turned on before the first account was made, by browser: making it reloads the page."""
-
-    _flows: dict[str, tuple[str, float]] = field(default_factory=dict)
-
-    def keep(self, browser: str, flow_id: str) -> None:
-        self._flows = {key: share for key, share in self._flows.items() if share[1] > time.monotonic()}
-        if browser:
-            self._flows[browser] = (flow_id, time.monotonic() + _PENDING_SECONDS)
-
-    def take(self, browser: str, flow_id: str) -> bool:
-        """Whether this browser has a pending share of this flow; true once."""
-        pending, until = self._flows.get(browser, ("", 0.0))
-        if pending != flow_id or until < time.monotonic():
-            return False
-        del self._flows[browser]
-        return True
-
-    def forget(self, browser: str) -> None:
-        self._flows.pop(browser, None)
-
-
-@st.cache_resource(show_spinner=False)
-def _open_pending_shares() -> PendingShares:
-    """The one list of the process."""
-    return PendingShares()
-
-
-def resume_pending_share(caller: Caller, wired: WiredFlow) -> None:
-    """Opens the menu with the link, for who shared the flow together with their first account."""
-    if caller.kind == "member" and _open_pending_shares().take(read_browser_id(), wired.id):
-        st.session_state[_make_menu_key(wired)] = True
 
 
 def count_requests(caller: Caller, wired: WiredFlow) -> int | None:
@@ -145,7 +107,6 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     """For the toggle. The local owner needs an account first, since colleagues sign in."""
     is_wanted = bool(st.session_state[key])
     if caller.kind == "local" and is_wanted:
-        _open_pending_shares().keep(read_browser_id(), wired.id)
         _close_menu(wired, _ask_first_account)
         return
     if not is_wanted and (count := _count_today(caller, wired)):
@@ -188,11 +149,7 @@ def _make_menu_key(wired: WiredFlow) -> str:
     return f"publish:menu:{wired.id}"
 
 
-def _drop_pending_share() -> None:
-    _open_pending_shares().forget(read_browser_id())
-
-
-@st.dialog("Share this flow", on_dismiss=_drop_pending_share)
+@st.dialog("Share this flow")
 def _ask_first_account(wired: WiredFlow) -> None:
     """A dialog that makes the first account, which sharing needs: people sign in to open the link."""
     st.markdown(

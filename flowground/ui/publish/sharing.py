@@ -20,7 +20,6 @@ from flowground.core.caller import Caller
 from flowground.flows.wiring import WiredFlow
 from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
-from flowground.store.people.sign_ins import PasswordLink
 from flowground.store.publications import Audience, Sharing
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import require_visitor
@@ -45,7 +44,6 @@ _MOST_CHIPS = 200
 _MOST_OPENERS = 20
 _SEARCHED_CHARS = 100
 
-_INVITATION = "invitation:begun"
 _INVITED = "invitation:names"
 
 AUDIENCES: dict[Audience, tuple[str, str]] = {
@@ -59,31 +57,32 @@ _DAYS = 7
 
 
 @st.dialog("Who can open it", width="medium", icon=":material/group:")
-def open_settings(wired: WiredFlow, begun: Sharing | None = None) -> None:
-    """The dialog. *Save* takes effect at everybody's next action, or once the flow is shared.
-
-    `begun`: earlier choices in this dialog, perhaps not saved.
-    """
+def open_settings(wired: WiredFlow) -> None:
+    """The dialog. *Save* takes effect at everybody's next action, or once the flow is shared."""
     caller = require_visitor()
     with bridge.render_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         if not now.is_shared:
             st.caption("The flow is not shared now. This is whom the switch in *Publish* will open it to.")
-        draft = _render_choices(caller, wired, now if begun is None else replace(begun, is_shared=now.is_shared))
+        draft = _render_choices(caller, wired, now)
         render_openers(draft, now)
         if now.is_shared and not now.is_expired and draft != now:
             st.warning(f"Not saved. Currently **{spell_sharing(now)}**.")
         with st.container(horizontal=True):
             is_saved = st.button("Save", type="primary", key=f"sharing:save:{wired.id}")
-            if caller.role == "admin" and st.button(
-                "Invite somebody new", icon=":material/person_add:", key=f"sharing:invite:{wired.id}"
-            ):
-                schedule_invitation(wired, draft, open_settings, is_saved=draft == now)
-                st.rerun()
-        if is_saved:
+            is_inviting = caller.role == "admin" and st.button(
+                "Invite somebody new",
+                icon=":material/person_add:",
+                key=f"sharing:invite:{wired.id}",
+                help="What is chosen above is saved first.",
+            )
+        if is_saved or (is_inviting and draft != now):
             bridge.ask(share, caller, wired.id, draft)
             reach = spell_sharing(draft)
             st.toast(begin_sentence(reach) if now.is_shared else f"When turned on: {reach}", icon=":material/check:")
+        if is_inviting:
+            schedule_dialog(wired.id, partial(_open_invitation, wired))
+        if is_saved or is_inviting:
             st.rerun()
 
 
@@ -271,74 +270,26 @@ def _write_reason(member: Member, draft: Sharing) -> str:
     return "chosen" if member.id in draft.members else "in a chosen group"
 
 
-@dataclass(frozen=True, slots=True)
-class _Invitation:
-    """The choices in the dialog that led here; `go_back` opens it again with them."""
-
-    wired: WiredFlow
-    draft: Sharing
-    is_saved: bool
-    go_back: Callable[[WiredFlow, Sharing], None]
-
-
-def schedule_invitation(
-    wired: WiredFlow, draft: Sharing, go_back: Callable[[WiredFlow, Sharing], None], *, is_saved: bool
-) -> None:
-    """For a button in *Who can open it*: opens the invitation instead, which leads back to that dialog."""
-    st.session_state[_INVITATION] = _Invitation(wired, draft, is_saved, go_back)
-    schedule_dialog(wired.id, partial(_open_invitation, wired))
-
-
-def _go_back() -> None:
-    """Opens the earlier dialog again, with what was chosen in it."""
-    if begun := st.session_state.pop(_INVITATION, None):
-        schedule_dialog(begun.wired.id, partial(begun.go_back, begun.wired, begun.draft))
-
-
-@st.dialog("Invite somebody to this flow", icon=":material/person_add:", on_dismiss=_go_back)
+@st.dialog("Invite somebody to this flow", icon=":material/person_add:", on_dismiss="rerun")
 def _open_invitation(wired: WiredFlow) -> None:
-    """For admins: a form with names for the account, then its link, once."""
-    close_done(_go_back)
-    begun: _Invitation = st.session_state[_INVITATION]
-    slot = st.empty()
-    with slot.container():
-        _render_promise(wired, begun.draft, is_saved=begun.is_saved)
-        shown, name = render_names("Name", key=_INVITED)
-        is_sent = st.button("Make the invitation", type="primary", key="invitation:make")
-    if not is_sent:
-        return
+    """For admins: a form with names for the account, then its link, once. Where the flow is shared with named people,
+    the account is one of them."""
+    close_done()
     with bridge.render_refusals():
         caller = require_visitor()
+        now, flow = bridge.ask(read_sharing, caller, wired.id), words.escape(wired.name)
+        slot = st.empty()
+        with slot.container():
+            opens = f"**{flow}** opens for them{'' if now.is_shared else ' once it is shared'}"
+            st.markdown(f"They choose a password, and {opens}.")
+            shown, name = render_names("Name", key=_INVITED)
+            is_sent = st.button("Make the invitation", type="primary", key="invitation:make")
+        if not is_sent:
+            return
         link, secret = bridge.ask(people.invite_to_flow, caller, wired.id, name, display_name=shown)
         slot.empty()
-        _let_in(caller, begun, link)
-        who = shown.strip() or name.strip()
-        render_one_time_link(
-            link, secret, who=who, key="invitation", flow=wired.id, again=partial(empty_names, _INVITED)
-        )
-
-
-def _render_promise(wired: WiredFlow, draft: Sharing, *, is_saved: bool) -> None:
-    name = words.escape(wired.name)
-    st.markdown(
-        f"They choose a password, and **{name}** opens for them{'' if draft.is_shared else ' once it is shared'}."
-    )
-    if draft.audience == "people" and not is_saved:
-        later = replace(draft, members=draft.members | {""})
-        when = "is then" if draft.is_shared else "will then be"
-        st.markdown(f"The invitation saves what you chose: **{name}** {when} {spell_sharing(later)}.")
-
-
-def _let_in(caller: Caller, begun: _Invitation, link: PasswordLink) -> None:
-    """Adds the invited person to the draft's people, and saves the draft, if it names people.
-
-    The link is shown even if saving is refused: the account exists.
-    """
-    names_people = begun.draft.audience == "people"
-    if begun.is_saved and not names_people:
-        return
-    draft = replace(begun.draft, members=begun.draft.members | {link.member})
-    with bridge.render_refusals():
-        if names_people and not begun.is_saved:
-            bridge.ask(share, caller, begun.wired.id, draft)
-        st.session_state[_INVITATION] = replace(begun, draft=draft, is_saved=names_people)
+        if now.audience == "people":
+            with bridge.render_refusals():  # the link is shown all the same: the account exists
+                bridge.ask(share, caller, wired.id, replace(now, members=now.members | {link.member}))
+        who, again = shown.strip() or name.strip(), partial(empty_names, _INVITED)
+        render_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=again)
