@@ -1,21 +1,19 @@
-"""Lists that are longer than a page, in Debian's chromium: who asks for access, tokens, sign-ins, groups and people."""
+"""Lists that are longer than a page, in Debian's chromium: who asks for access, groups and people."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from flowground.settings import Settings
-from flowground.store import tables
 from flowground.store.connections import Database
-from flowground.store.people import access_requests, groups, members, tokens
-from tests.acme import enter_as, switch
+from flowground.store.people import access_requests, groups, members
+from tests.acme import switch
 from tests.axe import check_looks
 from tests.house import House
-from tests.open_page import choose, expect_count, flow_text, go, open_menu, revoke, still
+from tests.open_page import choose, expect_count, flow_text, go, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 HOUSE = House(flows={name.lower(): flow_text("scripted:echo", name) for name in ("Talk", "Other", "Third")})
-PEOPLE, ASKING, SIGNED_IN = 120, 12, 30
+PEOPLE, ASKING = 120, 12
 
 
 @contextmanager
@@ -37,9 +35,8 @@ def database(house: AppServer) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module", autouse=True)
 def choir(house: AppServer) -> str:
-    """Twelve people ask for "talk", one of them for "other" too; bob has 30 tokens, and is signed in 30 times. Of 30
-    groups one has 40 people, the others nobody; its id."""
-    now = time.time()
+    """Twelve people ask for "talk", one of them for "other" too. Of 30 groups one has 40 people, the others nobody; its
+    id."""
     with database(house) as connection:
         for number in range(PEOPLE):
             key, name = f"p{number:03}", f"Person {number:03}"
@@ -48,11 +45,6 @@ def choir(house: AppServer) -> str:
             key, note = f"p{number:03}", f"For report {number:03}"
             assert access_requests.ask(connection, flow_id="talk", member=key, note=note)
         assert access_requests.ask(connection, flow_id="other", member="p007", note="")
-        for number in range(SIGNED_IN):
-            name = f"script {number:02}"
-            tokens.create(connection, name=name, owner="bob", flows=None, expires_at=None, by="tests")
-            row = {"id": f"s{number}", "member": "bob", "created_at": now - number, "expires_at": now + 86_400}
-            connection.execute(insert(tables.sign_ins), [row | {"agent": f"Robot/{number:02}"}])
         for number in range(29):
             groups.add(connection, name=f"Team {number:02}", by="tests")
         group = groups.add(connection, name="Choir", by="tests")
@@ -95,35 +87,11 @@ def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page",
     ada.get_by_role("button", name="Publish · 11").wait_for()
 
 
-def test_ones_own_lists_are_searched_and_turned(house: AppServer, page: "Page", axe: str) -> None:
-    go(enter_as(page, house, "bob"), f"{house.url}/account").get_by_text("1 to 25 of 31").wait_for()
-    page.get_by_text("1 to 25 of 30").wait_for()
-    check_looks(page, axe)
-    search(page, "Search tokens", "script 04", gone="1 to 25 of 30")
-    search(page, "Search sign-ins", "robot/29", gone="1 to 25 of 31")
-    revoke(page.get_by_role("button", name="Revoke"))
-    page.get_by_text("No results.").wait_for()
-    page.get_by_test_id("stMain").get_by_role("button", name="Sign out", exact=True).first.wait_for()
-
-
-def test_a_persons_sign_ins_and_groups_are_found_among_many(house: AppServer, ada: "Page", axe: str) -> None:
+def test_a_persons_groups_are_found_among_many(house: AppServer, ada: "Page") -> None:
     people = go(ada, f"{house.url}/organization").get_by_role("searchbox", name="Search people")
-    people.fill("bob")
-    ada.locator(".st-key-people-row-p000").wait_for(state="detached")
-    still(ada)
-    choose(ada.locator(".st-key-people-row-bob").get_by_role("button", name="More"), "Sign-ins")
-    dialog = ada.get_by_role("dialog")
-    dialog.get_by_text("1 to 10 of").wait_for()
-    check_looks(ada, axe)
-    search(dialog, "Search sign-ins", "robot/28", gone="1 to 10 of")
-    expect_count(dialog.get_by_text("Robot/28"), 1)
-    expect_count(dialog.get_by_text("Robot/27"), 0)
-    dialog.get_by_role("button", name="Sign out everywhere").wait_for()
-    go(ada, ada.url)
     people.fill("p059")
-    row = ada.locator(".st-key-people-row-p059")
-    row.wait_for()
-    ada.locator(".st-key-people-row-bob").wait_for(state="detached")
+    row, dialog = ada.locator(".st-key-people-row-p059"), ada.get_by_role("dialog")
+    ada.locator(".st-key-people-row-p000").wait_for(state="detached")
     still(ada)
     choose(row.get_by_role("button", name="More"), "Groups")
     dialog.get_by_text("None yet").wait_for()
@@ -155,16 +123,7 @@ def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer
     dialog.get_by_text("No results").wait_for()
     still(ada)
     dialog.get_by_role("button", name="Person 051").click()
-    dialog.get_by_text("No results").wait_for(state="detached")
     dialog.get_by_role("button", name="Remove").wait_for()
-    people.fill("person 05")
-    dialog.get_by_role("button", name="Person 052").wait_for()
-    still(ada)
-    dialog.get_by_role("button", name="Person 053").click()
-    dialog.get_by_text("In the group 3").wait_for()
-    still(ada)
-    dialog.get_by_role("button", name="Person 053").click()  # takes it back
-    dialog.get_by_text("In the group 2").wait_for()
     still(ada)
     search(dialog, "Search people", "person 007", gone="Person 051")
     dialog.get_by_role("button", name="Remove").click()
@@ -178,7 +137,7 @@ def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer
     ada.get_by_text("A choir").wait_for()
     with database(house) as connection:
         first = groups.list_first_members(connection, ids=[choir], most=99)[choir]
-    assert [name in first for name in ("p001", "p007", "p041", "p051", "p053")] == [False, False, True, True, False]
+    assert [name in first for name in ("p001", "p007", "p041", "p051")] == [False, False, True, True]
 
 
 def test_somebody_among_many_is_found_chosen_let_in_and_looked_as(house: AppServer, ada: "Page") -> None:

@@ -5,7 +5,7 @@ changes nothing else, so that two admins who edit at once do not undo each other
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -71,7 +71,6 @@ def _render_row(group: Group, named: Sequence[str]) -> None:
         is_edited = st.button("Edit", type="tertiary", key=f"groups:edit:{group.id}")
         chosen = render_menu(["Remove"], key=f"groups:more:{group.id}")
     if is_edited:
-        begin(f"group:{group.id}")
         _edit(group)
     elif chosen == "Remove":
         _remove(group)
@@ -112,15 +111,6 @@ class MembershipEditor:
     find_inside: Callable[[str, int], NamedPage]
     find_outside: Callable[[str], NamedPage]
     change: Callable[[str, bool], None]
-
-
-@dataclass(slots=True)
-class _Offered:
-    """What the dialog offers to add, in the order in which it was found, and what was added since."""
-
-    searched: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
-    added: frozenset[str] = frozenset()
 
 
 def render_members(group: Group) -> None:
@@ -187,12 +177,6 @@ def _change(caller: Caller, group_id: str, member: str, is_added: bool) -> None:
         bridge.ask(groups.change_members, caller, group_id, **changed)
 
 
-def _switch_side(sides: MembershipEditor, key: str, is_added: bool) -> None:
-    if offered := st.session_state.get(f"{sides.name}:offered"):
-        offered.added = offered.added | {key} if is_added else offered.added - {key}
-    sides.change(key, is_added)
-
-
 def _render_sides(sides: MembershipEditor) -> None:
     searched = render_search(sides.name, sides.search, width="stretch")
     bridge.render_kept(_REFUSED)
@@ -201,7 +185,7 @@ def _render_sides(sides: MembershipEditor) -> None:
     if searched and not inside.count and not outside.count:
         st.caption("No results.")
         return
-    _render_outside(sides, outside, searched)
+    _render_outside(sides, outside, is_searched=bool(searched))
     count = f" :gray[{inside.count:,}]" if inside.count else ""
     st.markdown(f"**{sides.inside}**{count}")
     if not inside.count:
@@ -210,34 +194,19 @@ def _render_sides(sides: MembershipEditor) -> None:
         for key, label in inside.shown:
             with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):
                 st.markdown(words.escape(label), width="stretch")
-                render_action("Remove", _switch_side, sides, key, False, key=f"memberships:remove:{key}")
+                render_action("Remove", sides.change, key, False, key=f"memberships:remove:{key}")
     render_pages(sides.name, searched, inside.count, number, size=_ROWS)
 
 
-def begin(name: str) -> None:
-    """Forgets what was added in the dialog of this name: it is opened again."""
-    st.session_state.pop(f"{name}:offered", None)
-
-
-def _render_outside(sides: MembershipEditor, outside: NamedPage, searched: str) -> None:
-    """What may be added. What was just added stays in its place, where another press removes it again."""
-    offered: _Offered = st.session_state.get(f"{sides.name}:offered", _Offered())
-    if offered.searched != searched:
-        offered = _Offered(searched)
-    addable = dict(outside.shown)
-    offered.labels = {key: name for key, name in offered.labels.items() if key in addable or key in offered.added}
-    offered.labels |= addable
-    st.session_state[f"{sides.name}:offered"] = offered
-    if not offered.labels:
+def _render_outside(sides: MembershipEditor, outside: NamedPage, *, is_searched: bool) -> None:
+    """What may be added."""
+    if not outside.count:
         return
     st.markdown(f"**{sides.outside}**")
     with st.container(horizontal=True, gap="xsmall", key="memberships:outside"):
-        for key, label in offered.labels.items():
-            is_out, name = key in addable, words.escape(label)
-            icon = "add" if is_out else "check"
-            render_action(
-                name, _switch_side, sides, key, is_out, key=f"memberships:add:{key}", icon=icon, kind="secondary"
-            )
+        for key, label in outside.shown:
+            name = words.escape(label)
+            render_action(name, sides.change, key, True, key=f"memberships:add:{key}", icon="add", kind="secondary")
     if outside.count > len(outside.shown):
         more = outside.count - len(outside.shown)
-        st.caption(f"and {more:,} more: {'write more of the name' if searched else 'search for them'}")
+        st.caption(f"and {more:,} more: {'write more of the name' if is_searched else 'search for them'}")

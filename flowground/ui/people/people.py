@@ -31,8 +31,8 @@ from flowground.ui.page.parts import (
     render_pages,
     render_search,
 )
-from flowground.ui.people import groups as memberships
 from flowground.ui.people import open_row, render_menu, render_submit
+from flowground.ui.people.groups import choose_groups
 
 _ROLES: dict[Role, str] = {
     "member": "Chats with what is shared with them.",
@@ -100,7 +100,7 @@ def _list_actions(member: Member, link: PasswordLink | None) -> dict[str, Callab
     actions = (
         ("Edit name", _change_names, stored or member.is_active),
         ("Change role", _change_role, stored),
-        ("Groups", _choose_groups, True),
+        ("Groups", choose_groups, True),
         (_LINK, _make_link, member.is_active),
         ("Withdraw the link", _withdraw_link, link is not None),
         ("Sign-ins", _show_sign_ins, True),
@@ -174,11 +174,6 @@ def _change_names(member: Member) -> None:
             await people.show_as(access, caller, member.id, shown)
 
     bridge.change(save, require_visitor())
-
-
-def _choose_groups(member: Member) -> None:
-    memberships.begin(f"person:{member.id}")
-    memberships.choose_groups(member)
 
 
 @st.dialog("Change role", on_dismiss="rerun")
