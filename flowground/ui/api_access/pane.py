@@ -115,15 +115,8 @@ def render_choice(caller: Caller) -> None:
     st.caption("Choose the flow that your program will call.")
     wanted = ""
     if len(found) > _MOST_UNSEARCHED:
-        wanted = st.text_input(
-            "Search flows",
-            key="api:search",
-            placeholder="Search flows",
-            icon=":material/search:",
-            live=True,
-            label_visibility="collapsed",
-        )
-    asked = (wanted or "").casefold().split()
+        wanted = parts.render_search("api", "Search flows", width="stretch")
+    asked = wanted.casefold().split()
     shown = [wired for wired in found if all(word in f"{wired.name} {wired.id}".casefold() for word in asked)]
     for wired in shown[:_MOST_FLOWS]:
         with st.container(border=True, gap=None, key=f"api:flow:{wired.id}"):
@@ -133,7 +126,7 @@ def render_choice(caller: Caller) -> None:
     if len(shown) > _MOST_FLOWS:
         st.caption(f"{words.count(len(shown) - _MOST_FLOWS, 'more flow')}: search for a part of the name.")
     if not shown:
-        st.caption(f"No flow has “{words.escape(wanted or '')}” in its name.")
+        st.caption(f"No flow has “{words.escape(wanted)}” in its name.")
 
 
 async def _list_runnable(access: Access, caller: Caller) -> list[WiredFlow]:
