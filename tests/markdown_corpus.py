@@ -15,7 +15,6 @@ from flowground.web.edge import add_headers
 from tests.servers import ROOT, AppServer
 
 CORPUS = ROOT / "tests" / "markdown_corpus.md"
-QUESTION = "What did you find?"
 COMPARED = ["paragraphs", "headings", "lists", "loose lists", "task list", "quote", "table", "rule"]
 """Blocks that look as Streamlit's. Code, formulas in brackets, diagrams, notes and directions it draws otherwise."""
 
@@ -39,7 +38,7 @@ class Headers:
 
 
 class CorpusServer(AppServer):
-    """Serves `?way=ours|native|chat&block=NAME`."""
+    """Serves `?way=ours|native&block=NAME`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, flows=[], health="/_stcore/health", environment={"PYTHONPATH": str(ROOT)})

@@ -1,8 +1,7 @@
-"""A page that draws a text of the corpus. `?way=ours&block=table`: by our module; `native`: as `st.markdown` does;
-`chat`: as a chat of Streamlit's own, where the text is the answer."""
+"""A page that draws a text of the corpus. `?way=ours&block=table`: by our module; `native`: as `st.markdown` does."""
 
 from flowground.ui.assets import find_asset
-from tests.markdown_corpus import QUESTION, read_corpus
+from tests.markdown_corpus import read_corpus
 
 import streamlit as st  # isort: skip
 
@@ -25,10 +24,6 @@ text = "\n\n".join(read_corpus()[block] for block in asked.get_all("block"))
 match asked.get("way"):
     case "native":
         st.markdown(text)
-    case "chat":
-        st.chat_message("user").markdown(QUESTION)
-        st.chat_message("assistant").markdown(text)
-        st.chat_input("Message Corpus")
     case _:
         component = st.components.v2.component("answer", js=DRAW, isolate_styles=False)
         component(key="answer", data={"module": find_asset("markdown.js"), "pieces": [text]})

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -97,15 +97,6 @@ def test_the_name_beside_the_icon_and_the_links_at_the_foot(house: AppServer, pa
             page.get_by_test_id("stSidebar").get_by_role("link", name="Terms").wait_for()
 
 
-@pytest.mark.parametrize(("scheme", "color"), [("light", "rgb(11, 122, 75)"), ("dark", "rgb(18, 130, 79)")])
-def test_a_missing_page_has_the_organizations_colour(
-    house: AppServer, browser: "Browser", scheme: Any, color: str
-) -> None:
-    with visitor(browser, color_scheme=scheme) as page:
-        page.goto(f"{house.url}/nowhere")
-        assert read(page.get_by_role("link", name="Go to your flows")) == color
-
-
 @pytest.mark.parametrize(
     ("flow", "scheme", "pressed", "link"),
     [
@@ -133,9 +124,3 @@ def test_a_flows_own_colour_is_in_its_chat_and_the_organizations_in_others(
         there.wait_for()
         assert read(there, "color") == link
         assert find_violations(still(page), axe) == set()
-
-
-def test_at_the_playground_the_chat_alone_has_it(house: AppServer, ada: "Page") -> None:
-    composer(go(ada, f"{house.url}/playground?flow=purple")).fill("Hello")
-    assert read(ada.get_by_role("button", name="Send")) == "rgb(122, 31, 162)"
-    assert read(ada.get_by_role("button", name="Publish")) == "rgb(11, 122, 75)"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, ask, choose, composer, expect_count, flow_text, go, messages, say, still, stop
+from tests.open_page import answers, ask, composer, expect_count, flow_text, go, messages, say, still, stop
 from tests.servers import AppServer, shipped_flow
 from tests.two_servers import LASTING
 
@@ -114,7 +114,7 @@ def test_starters_speak_and_a_message_may_be_typed_while_one_is_answered(house: 
     answers(page).get_by_text("You said: And to you").wait_for()
 
 
-def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: AppServer, page: "Page") -> None:
+def test_conversations_are_changed_over_one_socket(house: AppServer, page: "Page") -> None:
     sockets: list[str] = []
     page.on("websocket", lambda socket: sockets.append(socket.url))
     ask(go(page, f"{house.url}/playground?flow=echo"), "about *apples*", "You said: about")
@@ -126,17 +126,6 @@ def test_conversations_are_changed_renamed_and_deleted_over_one_socket(house: Ap
     answers(page).get_by_text("You said: about apples").wait_for()
     expect_count(messages(still(page)), 2)
     assert len([url for url in sockets if "/chat?" in url]) == 1
-    shown = side.locator("[class*='st-key-sessions-row-on']").get_by_role("button", name="More")
-    choose(shown, "Rename")
-    page.get_by_role("textbox", name="Title").fill("Fruit")
-    page.get_by_role("button", name="Save").click()
-    side.get_by_role("link", name="Fruit").wait_for()
-    still(page)
-    choose(shown, "Delete")
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("What would you like to ask?").wait_for()
-    assert side.get_by_role("link", name="Fruit").count() == 0
-    side.get_by_role("link", name="about pears").wait_for()
 
 
 def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Page") -> None:
@@ -171,19 +160,6 @@ def test_markdown_of_a_model_loads_nothing_from_elsewhere(house: AppServer, page
     assert answers(page).locator("img").count() == 0
     assert f"{house.url}/_stcore/health" in asked
     assert [url for url in asked if not url.startswith((house.url, "data:", "blob:"))] == []
-
-
-def test_a_long_conversation_opens_at_its_end(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    for number in range(30):
-        ask(page, f"message {number}.")
-    page.reload()
-    answers(page).get_by_text("You said: message 29.").wait_for()
-    expect_count(messages(still(page)), 50)
-    assert answers(page).get_by_text("You said: message 0.").count() == 0
-    page.get_by_role("button", name="Show earlier messages").click()
-    answers(page).get_by_text("You said: message 0.").wait_for()
-    expect_count(messages(page), 60)
 
 
 def test_the_page_follows_the_answer_until_one_reads_above_it(house: AppServer, page: "Page") -> None:

@@ -1,11 +1,9 @@
 """The way to a first API call in Debian's chromium, in local mode and in an organization, on a telephone too."""
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from flowground.ui.api_access.tokens import SEES_INSIDE
 from tests.acme import enter_as
 from tests.api_pane import FLOW, copied, export_line
 from tests.api_pane import code_of as find_code
@@ -23,41 +21,9 @@ HOUSE = House(flows={"talk": FLOW} | OTHERS)
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 
-def choose_flow(page: "Page", name: str) -> None:
-    main = page.get_by_test_id("stMain")
-    main.get_by_text("Choose the flow that your program will call.").wait_for()
-    page.wait_for_url(re.compile(r"/api_access$"))
-    still(page)
-    main.get_by_role("link", name=name).click()
-    main.get_by_role("heading", name="1 · Token").wait_for()
-    page.wait_for_url(re.compile(rf"/api_access\?flow={name.lower()}$"))
-    still(page)
-
-
 def give_code(page: "Page", code: str) -> None:
     fill(page, Owner_code=code)
     page.get_by_role("button", name="Continue").click()
-
-
-def test_a_flow_chosen_in_the_list_stays_when_the_owner_gives_the_code_and_so_do_the_forms_choices(
-    server: AppServer, page: "Page"
-) -> None:
-    go(page, server.url).get_by_test_id("stSidebar").get_by_role("link", name="API access").click()
-    choose_flow(page, "Echo")
-    page.get_by_test_id("stMain").get_by_role("link", name="All flows' APIs").click()
-    choose_flow(page, "Translator")
-    page.go_back()
-    choose_flow(page, "Echo")
-    give_code(page, "2222-2222-2222")
-    page.get_by_text("This is not the code.").wait_for()
-    give_code(page, code_of(server))
-    page.get_by_role("button", name="Make a token").wait_for()
-    assert page.url == f"{server.url}/api_access?flow=echo"
-    page.get_by_text("Advanced (scope, expiry, permissions)").click()
-    page.get_by_text(SEES_INSIDE).wait_for()
-    page.get_by_text("Continue a conversation").click()
-    page.get_by_text("my-conversation").locator("visible=true").first.wait_for()
-    assert still(page).get_by_text(SEES_INSIDE).is_visible()
 
 
 SCROLLING = """() => [...document.querySelectorAll('[data-testid="stMain"] *')].filter((part) =>

@@ -51,32 +51,6 @@ def test_a_used_invitation_leads_to_its_flow_by_signing_in(
         assert len(later.context.pages) == 1
 
 
-def test_a_user_name_that_cannot_be_one_is_explained_and_a_role_is_chosen_by_its_words(
-    house: AppServer, ada: "Page"
-) -> None:
-    go(ada, f"{house.url}/organization").get_by_role("button", name="Invite somebody").click()
-    pane, make = ada.get_by_role("dialog"), ada.get_by_role("button", name="Make the invitation")
-    fill(ada, User_name="Lena Hoff")
-    still(ada)
-    make.click()
-    pane.get_by_text("A user name is made of small letters, digits and").wait_for()
-    pane.get_by_text("For example lena.hoff.").wait_for()
-    fill(ada, User_name="kim")
-    still(ada)
-    make.click()
-    ada.get_by_role("button", name="Done").click()
-    pane.wait_for(state="detached")
-    choose(still(ada).locator(".st-key-people-more-kim button"), "Change role")
-    pane.get_by_role("radio", name="Member", checked=True).wait_for()
-    save = still(ada).get_by_role("button", name="Save")
-    assert save.is_disabled()
-    pane.get_by_text("Everything, including people.").click()
-    pane.get_by_role("radio", name="Admin", checked=True).wait_for()
-    still(ada)
-    save.click()
-    ada.get_by_test_id("stToast").get_by_text("kim is an admin now.").wait_for()
-
-
 def test_who_is_signed_out_by_others_reads_so_and_has_no_sidebar(house: AppServer, ada: "Page", page: "Page") -> None:
     side = go(enter_as(page, house, "zoe"), house.url).get_by_test_id("stSidebar")
     side.wait_for()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, composer, flow_text, go, messages, open_menu, say, still, stop
+from tests.open_page import answers, composer, flow_text, go, messages, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -92,17 +92,3 @@ def test_enter_sends_neither_with_shift_nor_while_a_sign_is_being_composed(house
     keys.send("Input.insertText", {"text": "日本"})
     field.press("Enter")
     answers(page).get_by_text("You said: 日本").wait_for()
-
-
-def test_what_is_sent_while_an_answer_runs_stays_and_the_page_says_so(house: AppServer, page: "Page") -> None:
-    say(go(page, f"{house.url}/playground?flow=silent"), "Hello")
-    page.locator('.fg-answer[data-state="running"]').wait_for()
-    composer(page).press("Enter")
-    assert page.get_by_role("alert").get_by_role("paragraph").count() == 0  # there is nothing to keep
-    say(page, "And this")
-    told = page.get_by_role("alert").get_by_text("Wait for the end of this answer, or stop it.")
-    told.wait_for()
-    assert composer(page).input_value() == "And this"
-    stop(page)
-    told.wait_for(state="detached")
-    assert composer(still(page)).input_value() == "And this"

@@ -89,17 +89,6 @@ def test_a_message_waits_for_its_turn_or_is_taken_back_by_stop(tmp_path: Path, p
         assert crowd.count("complete") == 3
 
 
-def test_a_message_that_found_no_place_is_still_there(tmp_path: Path, page: "Page") -> None:
-    with serve(tmp_path, runs_at_once=1) as server:
-        go(page, f"{server.url}/playground?flow=echo")
-        crowd = Crowd(server)
-        with crowd.fill(1):
-            crowd.wait_in_line()
-            say(page, "what I typed")
-            page.get_by_text("This server is answering as many requests as it can at once.").wait_for()
-            assert typed(page) == "what I typed"
-
-
 def test_what_is_left_is_seen_before_it_is_reached_and_then_when_it_resets(tmp_path: Path, page: "Page") -> None:
     left_house = House(config={"limits": LEFT, "prices": PRICES}, flows=CHAT, shared={"echo": SHARED})
     with left_house.open(tmp_path) as house:

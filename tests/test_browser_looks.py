@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.acme import FLOWS, enter_as, switch
-from tests.contrast import measure_contrast
+from tests.acme import FLOWS, enter_as
 from tests.house import SHARED, House
 from tests.narrow import PHONE
-from tests.open_page import answers, ask, expect_count, flow_text, go, open_menu, sign_in, still, visitor
+from tests.open_page import answers, ask, expect_count, flow_text, go, sign_in, still, visitor
 from tests.servers import AppServer
 from tests.test_browser_phone import measure, open_drawer, wait_closed
 
@@ -23,32 +22,8 @@ HOUSE = House(
     flows=FLOWS | {"long": flow_text("scripted:echo", LONG, icon="✦")},
     shared={"long": SHARED, "echo": SHARED},
 )
-PAINT = """one => {
-  const [paper, ink] = [document.createElement("canvas"), getComputedStyle(one).borderTopColor];
-  const brush = paper.getContext("2d");
-  let ground = one;
-  while (getComputedStyle(ground).backgroundColor === "rgba(0, 0, 0, 0)") ground = ground.parentElement;
-  const read = () => "#" + [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3)
-    .map((part) => part.toString(16).padStart(2, "0")).join("");
-  const paint = (color) => { brush.fillStyle = color; brush.fillRect(0, 0, 1, 1); return read(); };
-  return [paint(getComputedStyle(ground).backgroundColor), paint(ink)];
-}"""
-"""The ground on which an element stands and the colour of its border, as they are seen."""
 SIDE = PHONE | {"viewport": {"width": 844, "height": 390}}
 CHATS = 3
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_is_not_chosen_is_seen(house: AppServer, browser: "Browser", scheme: Any) -> None:
-    with visitor(browser, color_scheme=scheme) as page:
-        switch(enter_as(page, house, "augusta"), house, "echo", on=True)
-        open_menu(page.get_by_role("button", name="Publish")).get_by_role("button", name="Who can open it").click()
-        dialog = page.get_by_role("dialog")
-        dialog.get_by_role("button", name="Save").wait_for()
-        other = dialog.get_by_test_id("stRadioOption").filter(has_text="People and groups").locator("> div > div").first
-        box = dialog.get_by_test_id("stCheckbox").filter(has_text="Share the API too").locator("label > div").first
-        for place in (other, box):
-            assert measure_contrast(*place.evaluate(PAINT)) >= 3
 
 
 @pytest.mark.parametrize(("path", "look"), [("/playground?flow=long", PHONE), ("/public_flow/long", {})])

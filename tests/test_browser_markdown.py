@@ -7,7 +7,7 @@ import pytest
 
 from tests.drawn_blocks import compare, tell
 from tests.house import House
-from tests.markdown_corpus import COMPARED, QUESTION, CorpusServer, read_corpus
+from tests.markdown_corpus import COMPARED, CorpusServer, read_corpus
 from tests.narrow import PHONE, find_wide
 from tests.open_page import expect_count, flow_text, go, say, still, visitor
 from tests.servers import AppServer
@@ -27,17 +27,6 @@ CELL = "delivered on the third of May after two reminders"
 TABLE = "\n".join(["| N | Item | Where | What came of it | Who | When |", "|-|-|-|-|-|-|", f"| 1 |{f' {CELL} |' * 5}"])
 FILL = "(() => getComputedStyle(document.querySelector('.fg-diagram .nodes text')).fill)"
 DIAGRAM = "```mermaid\ngraph LR\nOne --> Two\n```"
-ALIKE = {
-    ".fg-bubble": '[aria-label*="user"] p',
-    ".fg-text > p": '[aria-label*="assistant"] p',
-    ".fg-code pre code": '[data-testid="stCode"] pre code',
-}
-"""Elements of our chat, and those of Streamlit's that have the same letters."""
-LETTERS = """selectors => selectors.map((selector) => {
-  const style = getComputedStyle(document.querySelector(selector));
-  return [style.fontSize, style.lineHeight, style.fontFamily, style.fontWeight, style.color];
-})"""
-WIDTH = "selector => document.querySelector(selector).clientWidth"
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +54,6 @@ def test_blocks_look_as_streamlits_own(
             page.locator('[data-testid="stMarkdownContainer"] *').first.wait_for()
             native = tell(page, '[data-testid="stMarkdownContainer"]')
             compare(ours, native, within=block)
-
-
-@pytest.mark.parametrize(("look", "width"), [("light", 1280), ("dark", 390)])
-def test_a_chat_has_the_letters_and_the_width_of_streamlits_own(
-    house: AppServer, browser: "Browser", corpus: CorpusServer, look: Literal["light", "dark"], width: int
-) -> None:
-    with visitor(browser, color_scheme=look, viewport={"width": width, "height": 844}) as page:
-        say(go(page, f"{house.url}/playground?flow=corpus"), QUESTION)
-        page.locator(".fg-answer .fg-code").last.wait_for()
-        ours = still(page).evaluate(WIDTH, ".fg-list"), page.evaluate(LETTERS, list(ALIKE))
-        page.goto(corpus.address(*BLOCKS, way="chat"))
-        page.get_by_test_id("stCode").last.wait_for()
-        column = '[data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"]'
-        assert ours == (still(page).evaluate(WIDTH, column), page.evaluate(LETTERS, list(ALIKE.values())))
 
 
 def test_formulas_are_typeset_in_all_four_notations(page: "Page", corpus: CorpusServer) -> None:

@@ -19,19 +19,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-TEXT = """\
-name: Text
-components:
-  In: {type: TextInput}
-  Prompt: {type: Prompt, template: "{tone}: {text}", tone: kind, text: "${In}"}
-  Model: {type: LanguageModel, model: "scripted:echo", input_value: "${Prompt}"}
-  ChatOutput: {type: ChatOutput, input_value: "${Model}"}
-api: {overridable: [{field: Prompt.tone, ask: true}]}
-"""
 TYPED = ASKING.replace("min: 0, max: 1, ask: true", "ask: true").replace("temperature: 0.3", "temperature: null")
 HOUSE = House(
     config={"sharing": {"allow_public": True}},
-    flows={"letters": ASKING, "text": TEXT, "typed": TYPED, "ticket": NEEDING},
+    flows={"letters": ASKING, "typed": TYPED, "ticket": NEEDING},
     shared={"letters": PUBLIC, "ticket": PUBLIC},
 )
 
@@ -179,27 +170,6 @@ def test_what_is_required_is_asked_for_before_anything_is_sent(house: AppServer,
     answers(page).get_by_text("You said: Kettle, : Hi").wait_for()
 
 
-def test_keys_alone_are_enough(house: AppServer, page: "Page") -> None:
-    start(page, house)
-    composer(page).focus()
-    for _ in range(3):  # tone, temperature, language
-        page.keyboard.press("Shift+Tab")
-    page.keyboard.press("F")
-    page.keyboard.press("Tab")
-    page.keyboard.press("ArrowRight")
-    assert page.get_by_role("slider", name="Temperature").input_value() == "0.31"
-    page.keyboard.press("Tab")
-    page.keyboard.type("stern")
-    page.keyboard.press("Enter")
-    page.keyboard.type("Hi")
-    page.keyboard.press("Enter")
-    answers(page).get_by_text("You said: French, stern, short: Hi").wait_for()
-    line(page).press("Space")
-    page.get_by_role("combobox", name="Language").wait_for()
-    line(page).press("Enter")
-    page.get_by_role("combobox", name="Language").wait_for(state="hidden")
-
-
 def test_a_temporary_override_wins_and_the_option_says_so(house: AppServer, page: "Page") -> None:
     start(enter_as(page, house, "olga"), house, "/playground?flow=letters")
     page.get_by_role("textbox", name="Tone").fill("stern")
@@ -220,12 +190,3 @@ def test_a_temporary_override_wins_and_the_option_says_so(house: AppServer, page
     ask(page, "Ho", "French, stern, short: Ho")
     page.get_by_role("button", name="Copy as code").last.click()
     page.get_by_text("The call behind “Ho” with 2 overrides").wait_for()
-
-
-def test_a_flow_that_takes_a_text_asks_beside_it(house: AppServer, page: "Page") -> None:
-    go(enter_as(page, house, "olga"), f"{house.url}/playground?flow=text")
-    page.get_by_role("textbox", name="Tone").fill("stern")
-    page.get_by_role("textbox", name="Text", exact=True).fill("A text.")
-    page.get_by_role("button", name="Run", exact=True).click()
-    answers(page).get_by_text("You said: stern: A text.").wait_for()
-    assert still(page).get_by_role("textbox", name="Tone").input_value() == "stern"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acme import FLOWS, switch
 from tests.house import House
-from tests.open_page import choose, fill, go, open_menu, still
+from tests.open_page import go, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -85,32 +85,3 @@ def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: App
     pane.get_by_role("radio", name="Everyone in your organization", checked=True).wait_for()
     assert [box.is_checked() for box in pane.get_by_role("checkbox").all()] == [False, False]
     assert pane.get_by_text(BUSY).count() == 0
-
-
-def test_a_role_that_was_not_saved_is_not_shown_when_it_is_opened_again(house: AppServer, ada: "Page") -> None:
-    go(ada, f"{house.url}/organization")
-    pane = ada.get_by_role("dialog")
-
-    def open_roles(name: str) -> None:
-        choose(ada.locator(f".st-key-people-more-{name} button"), "Change role")
-        pane.get_by_role("radio", name="Member", checked=True).wait_for()
-        still(ada)
-
-    for name in ("mia", "max"):
-        ada.get_by_role("button", name="Invite somebody").click()
-        fill(ada, User_name=name)
-        ada.get_by_role("button", name="Make the invitation").click()
-        pane.get_by_text("shown this once").wait_for()
-        close(pane)
-    open_roles("mia")
-    with locked(house):
-        pane.get_by_text("Author", exact=True).click()
-        pane.get_by_role("button", name="Save").click()
-        pane.get_by_text(BUSY).wait_for()
-        still(ada)
-    close(pane)
-    open_roles("mia")
-    pane.get_by_text("Author", exact=True).click()
-    still(ada)
-    close(pane)
-    open_roles("max")

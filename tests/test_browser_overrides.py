@@ -106,21 +106,13 @@ def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "
     assert ada.get_by_text("Your chats").count() == 0  # a try is no conversation of the playground's
 
 
-@pytest.mark.parametrize("address", ["playground", "api_access"])
-def test_a_try_that_takes_its_time_ends_by_itself(house: AppServer, ada: "Page", address: str) -> None:
-    go(ada, f"{house.url}/{address}?flow=long")  # ten seconds: a busy machine sees it run too
-    if address == "playground":
-        ada.get_by_role("button", name="API access").click()
+def test_a_try_that_takes_its_time_ends_by_itself(house: AppServer, ada: "Page") -> None:
+    go(ada, f"{house.url}/api_access?flow=long")  # ten seconds: a busy machine sees it run too
     ada.get_by_role("button", name="Try it").click()
     ada.get_by_text("Running", exact=True).wait_for()
-    ada.get_by_role("button", name="Stop").wait_for()
     ada.get_by_text("200 OK").wait_for(timeout=60_000)
     ada.get_by_text("word200").first.wait_for()
-    ada.get_by_text("Raw answer").click()
-    ada.get_by_text('"session_id"').last.wait_for()
     ada.get_by_role("button", name="Try it").wait_for()
-    assert ada.get_by_role("button", name="Stop").count() == 0
-    assert ada.get_by_text("Something went wrong here").count() == 0
 
 
 def test_a_second_author_sees_a_links_overrides_and_accepts_them(house: AppServer, ada: "Page", page: "Page") -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.acme import enter_as
 from tests.house import SHARED, House
 from tests.narrow import PHONE
-from tests.open_page import answers, ask, choose, expect_count, flow_text, go, open_menu, still, visitor
+from tests.open_page import answers, ask, choose, expect_count, flow_text, go, still, visitor
 from tests.servers import AppServer
 from tests.test_browser_phone import open_drawer
 
@@ -60,26 +60,6 @@ def test_a_search_says_whose_chats_it_searches_and_what_other_flows_have(house: 
     field.fill("HOLIDAYS")
     side.get_by_role("link", name="How many holidays Handbook").tap()
     answers(bob).get_by_text("You said: How many holidays").wait_for()
-
-
-def test_the_menu_of_a_chats_head_pins_renames_and_deletes(house: AppServer, bob: "Page") -> None:
-    begin_chat(bob, house, "support", "Begun by mistake")
-    choose(open_chat_menu(bob), "Pin")
-    entries = open_menu(open_chat_menu(still(bob))).get_by_role("menuitem")
-    entries.get_by_text("Unpin").wait_for()
-    assert entries.all_inner_texts() == ["Unpin", "Rename", "Share", "Export", "Delete"]
-    entries.get_by_text("Rename").tap()
-    title = bob.get_by_role("textbox", name="Title")
-    bob.wait_for_function("document.activeElement.selectionEnd === 'Begun by mistake'.length")
-    assert title.evaluate("one => [one === document.activeElement, one.selectionStart]") == [True, 0]
-    bob.keyboard.type("Another name")
-    bob.get_by_role("dialog").get_by_role("button", name="Save").tap()
-    row = bob.locator("[class*='st-key-sessions-row-']").filter(has_text="Another name")
-    row.wait_for(state="attached")
-    choose(open_chat_menu(still(bob)), "Delete")
-    bob.get_by_role("dialog", name="Delete this chat?").get_by_role("button", name="Delete").tap()
-    row.wait_for(state="detached")
-    assert "session=" not in still(bob).url
 
 
 def test_home_shows_pinned_chats_first_and_older_ones_when_asked(house: AppServer, bob: "Page") -> None:

@@ -83,15 +83,6 @@ def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(hou
         assert_empty(opened)
 
 
-def test_what_failed_says_why_and_is_tried_again(house: AppServer, page: "Page") -> None:
-    ask(go(page, f"{house.url}/playground?flow=fail"), "Go", "The scripted model fails.")
-    page.get_by_role("button", name="Try again").click()
-    answers(page).nth(1).get_by_text("The scripted model fails.").wait_for()
-    expect_count(messages(still(page)), 4)
-    page.reload()
-    assert_empty(page)
-
-
 def test_a_page_that_is_described_anew_lets_a_pressed_button_stand(house: AppServer, page: "Page") -> None:
     ask(go(page, f"{house.url}/playground?flow=fail"), "Go", "The scripted model fails.")
     page.get_by_role("button", name="Try again").hover()

@@ -135,25 +135,3 @@ def test_on_a_phone_what_is_edited_stands_between_head_and_field(
                 page.evaluate(DRAWN)
                 assert editor.evaluate(IS_SEEN)
                 press(editor, "Cancel")
-
-
-def test_earlier_messages_stay_in_reach_beside_versions(house: AppServer, page: "Page") -> None:
-    go(page, f"{house.url}/playground?flow=echo")
-    talk(page, *(f"message {number}." for number in range(26)))
-    edit(page, messages(page).nth(50), "another end.")
-    page.reload()
-    answers(page).get_by_text("You said: another end.").wait_for()
-    expect_count(messages(still(page)), 50)
-    page.get_by_role("button", name="Show earlier messages").click()
-    answers(page).get_by_text("You said: message 0.").wait_for()
-    press(messages(page).nth(50), "Previous version")
-    answers(page).get_by_text("You said: message 25.").wait_for()
-    shown = list_texts(page)
-    assert shown[-2:] == ["message 25.", "You said: message 25."]
-    if "message 0." not in shown:
-        page.get_by_role("button", name="Show earlier messages").click()
-        answers(page).get_by_text("You said: message 0.").wait_for()
-    edit(page, messages(page).first, "another beginning.")
-    assert list_texts(page) == ["another beginning.", "You said: another beginning."]
-    press(messages(page).first, "Previous version")
-    answers(page).get_by_text("You said: message 25.").wait_for()

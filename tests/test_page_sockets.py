@@ -23,7 +23,6 @@ from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.turns import begin_turn
 from flowground.ui.shims.page_messages import SMALLEST
 from flowground.web.open_pages import OpenSocket
-from tests.chat_socket import open_chat
 from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page, say_bytes
 from tests.people import CREDENTIALS
@@ -53,29 +52,6 @@ def test_a_member_says_the_longest_message_in_the_largest_letters(house: AppServ
         assert page.run(say_bytes(2_900_000))
         page.begin(say_bytes(3_000_000))
         assert page.closed()[0] == 1009
-
-
-def test_the_largest_conversation_gets_through_and_so_does_a_page_of_code(house: AppServer) -> None:
-    """Fifty of the longest messages, a few at a time: the last question with its answer always.
-
-    What Streamlit finds too large it replaces by an error.
-    """
-    remember(house, messages=50, text=LONG)
-    browser = open_browser(house, "augusta")
-    with open_chat(browser, "echo") as chat:
-        page = chat.show("long")
-        found = page["messages"]
-        assert len(found) >= 2
-        while page["has_earlier"]:
-            chat.send("earlier", session="long", before=found[0]["id"])
-            page = chat.read_until("messages")
-            assert 2 <= len(page["messages"]) <= 4
-            found = page["messages"] + found
-        assert [message["text"] == LONG for message in found] == [True] * 50
-    with open_page(browser) as opened:
-        code = opened.visit("api_access", "flow=echo")
-        assert b"/api/v1/run/echo" in code
-        assert b"exceeds the message size limit" not in code
 
 
 def remember(server: AppServer, *, messages: int, text: str) -> None:

@@ -99,36 +99,12 @@ def test_home_shows_flows_and_mistakes(script: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("script", ["app.py", "pages/router.py"])
-def test_chatting_keeps_the_conversation_in_the_address(script: str) -> None:
-    at = open_script("playground", script=script, flow="talk")
-    told = read_chat(at)
-    assert (told["welcome"], told["starters"], told["is_new"]) == ("Say something.", ["Good morning"], True)
-    assert "session" not in at.query_params
-    chat = talk(at)
-    assert chat.ask("Hello *you*") == "You said: Hello *you*"
-    again = open_script("playground", script=script, flow="talk", session=chat.session)
-    assert (read_chat(again)["session"], read_chat(again)["is_new"]) == (chat.session, False)
-    assert [message["text"] for message in talk(again).opened["messages"]] == ["Hello *you*", "You said: Hello *you*"]
-    other = open_script("playground", script=script, flow="talk", session="somebody-elses")
-    assert talk(other).opened["messages"] == []
-
-
-@pytest.mark.usefixtures("folder")
 def test_the_built_in_model_is_announced_before_it_is_fetched() -> None:
     said = read(open_script("playground", flow="small"))
     assert "The first message fetches the built-in model, Qwen2.5-Coder 0.5B, 0.5 GB, Apache-2.0." in said
     assert "built-in model" not in read(open_script("playground", flow="talk"))
     unseen = parts.announce_fetch(runtime.get().catalogue.list_flows()["small"], sees_inside=False)
     assert unseen == "The first answer takes a minute or more."
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_flow_without_chat_input_is_a_form() -> None:
-    at = open_script("playground", flow="gist")
-    assert read_chat(at)["mode"] == "form"
-    assert "Flowground turns a folder" in read_chat(at)["example"]
-    assert "A text of mine." in talk(at).ask("A text of mine.")
 
 
 def test_a_broken_file_leaves_the_last_good_version_with_a_banner(folder: Path) -> None:
@@ -147,12 +123,6 @@ def test_a_file_that_never_was_a_flow_shows_its_mistakes_at_its_address(page: st
     assert "You don't have access to this page" not in said
     (folder / "broken.yaml").write_text(FLOWS["talk"], "utf-8")
     assert "needs a correction" not in read(open_script(page, flow="broken"))
-
-
-@pytest.mark.usefixtures("folder")
-def test_an_unknown_flow_is_one_calm_page() -> None:
-    for address in ("unknown", "", "../talk"):
-        assert "You don't have access to this page" in read(open_script("playground", flow=address))
 
 
 @pytest.mark.usefixtures("folder")

@@ -188,22 +188,6 @@ def test_locked_fields_say_why_and_a_search_finds_others_by_name() -> None:
     assert "No field has “nothing” in its name." in read_plain(at)
 
 
-def test_the_chat_or_the_form_is_told_them_and_runs_with_them() -> None:
-    at = open_script("api_access", flow="talk")
-    find_by_label(at.text_input, "Tone").set_value("rude").run()
-    find_by_label(at.text_input, "Text").set_value("the example").run()
-    go(at, "playground", flow="talk")
-    assert read_chat(at)["chip"]["label"] == "2 overrides"
-    assert "Prompt.tone rude" in read_chat(at)["chip"]["lines"]
-    said = talk(at).ask("Hello")
-    assert "Be rude." in said
-    assert "the example" not in said
-    at = open_script("api_access", flow="text")
-    find_by_label(at.slider, "Temperature").set_value(1.5).run()
-    go(at, "playground", flow="text")
-    assert '"temperature": 1.5' in talk(at).ask("A text")
-
-
 def test_feedback_on_an_answer_names_its_overrides() -> None:
     at = open_script("api_access", flow="talk")
     find_by_label(at.text_input, "Tone").set_value("rude").run()
@@ -213,17 +197,6 @@ def test_feedback_on_an_answer_names_its_overrides() -> None:
     chat.send("rate", session=chat.session, message=answer, value="bad")
     chat.read_until("rated")
     assert "overrides of Prompt.tone" in read_plain(go(at, "feedback", flow="talk"))
-
-
-def test_a_link_applies_once_it_is_accepted() -> None:
-    word = write_link({"Prompt": {"tone": "rude"}, "Model": {"temperature": 1}})
-    at = open_script("playground", flow="talk", overrides=word)
-    assert "This link brings 2 overrides." in read_plain(at)
-    assert "**Prompt · Tone:** rude" in read_plain(at)
-    assert "Be kind." in talk(at).ask("Before")
-    press(at, "arrived:apply:talk")
-    assert "overrides" not in at.query_params
-    assert "Be rude." in talk(at).ask("After")
 
 
 @pytest.mark.parametrize(
@@ -428,16 +401,6 @@ def test_an_author_overrides_fields_that_no_token_sets_and_is_told_that_the_code
     go(at, "playground", flow="opened")
     assert read_chat(at)["chip"]["label"] == "2 overrides"
     assert "Be rude." in talk(at).ask("Hello")
-
-
-def test_overrides_of_opened_fields_need_no_other_token() -> None:
-    at = open_script("api_access", flow="opened")
-    at.text_input(key="tokens:name:opened").input("plain")
-    find_by_label(at.button, "Make a token").click().run()
-    override(at)
-    assert "need a token that may set fields" not in read(at)
-    press(at, "try:opened:run")
-    assert "200 OK" in read(at)
 
 
 def test_the_pane_leads_on_and_says_where_a_decision_goes_and_why_a_try_is_refused(pane: AppTest) -> None:

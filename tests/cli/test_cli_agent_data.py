@@ -50,9 +50,3 @@ def test_a_schema_that_is_none_is_a_mistake_with_its_place(here: Here) -> None:
     said = here("validate", "flows/gate.yaml")
     assert (said.code, "gate.yaml:8:" in said.out + said.err) == (1, True), said.out + said.err
     assert "`output_schema` is of an object" in said.out + said.err
-
-
-def test_without_a_schema_there_is_no_such_output(here: Here) -> None:
-    write_gate(here, "{message: hi}", flow=ADDS.replace(f"    output_schema: {ROWS}\n", ""))
-    said = here("validate", "flows/gate.yaml")
-    assert "has no output 'structured_response'" in said.out + said.err

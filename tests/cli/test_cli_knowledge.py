@@ -110,16 +110,6 @@ def test_while_vectors_are_missing_each_command_says_why_and_tests_ask_no_server
     assert searched.err.startswith(why)
 
 
-def test_a_provider_that_config_has_not_is_told_by_each_command(folder: Here) -> None:
-    flow = folder.folder / "flows" / "travel.yaml"
-    flow.write_text(flow.read_text().replace('md,pdf}"]', 'md,pdf}"], embeddings: "olama:small"'))
-    why = "travel/handbook: Only words are found: 'olama:small' names no model of embeddings (did you mean ollama?)"
-    for command in ("index", "list", "search handbook Lyon"):
-        assert why in folder("knowledge", *command.split()).err
-    assert folder("knowledge", "list").last_line.endswith("vectors missing")
-    assert folder("knowledge", "index").code == 1
-
-
 def test_a_name_may_be_its_end_where_no_other_ends_alike_and_a_wrong_one_is_answered_by_the_nearest(
     folder: Here,
 ) -> None:
@@ -165,25 +155,6 @@ def test_what_authors_added_is_indexed_too(here: Here) -> None:
     left = here("knowledge", "list")
     assert left.last_line.split() == ["travel/handbook", "1", "-", "-", "no", "flow", "names", "it"]
     assert left.err.startswith("What was added to a knowledge that no flow names stays until an admin deletes it")
-
-
-def test_tests_of_a_flow_whose_knowledge_takes_uploads_need_no_app_before(here: Here) -> None:
-    (here.folder / "flows" / "travel.yaml").write_text(
-        """\
-components:
-  In: {type: ChatInput}
-  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}"}
-  Out: {type: ChatOutput, input_value: "${Found.passages}"}
-knowledge:
-  handbook: {files: ["knowledge/*.md"], uploads: true}
-tests:
-  - {message: Lyon, expect: {contains: 120 euros}}
-"""
-    )
-    (here.folder / "flows" / "knowledge").mkdir()
-    (here.folder / "flows" / "knowledge" / "hotels.md").write_text("Lyon costs 120 euros.")
-    said = here("test", "travel")
-    assert (said.code, said.err) == (0, "1 test of 1 flow, all passed.\n"), said.out
 
 
 @pytest.fixture

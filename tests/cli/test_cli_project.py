@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -47,14 +46,6 @@ def test_it_refuses_a_folder_that_is_not_empty(here: Here) -> None:
     assert len(list((here.folder / "flows").iterdir())) == 3
     (here.folder / "file").touch()
     assert here("new-project", "file").code == 1
-
-
-def test_a_folder_among_what_it_copies_is_no_part_of_it(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project, "_PACKAGE", here.folder / "flowground")
-    assert here("new-project", "flows/demo").code == 0
-    made = here.folder / "flows" / "demo"
-    written = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()}
-    assert written == {"config.yaml", "flows/ask.yaml", "flows/echo.yaml", "flows/shout.yaml"}
 
 
 def test_commands_in_its_folder_are_about_its_app(here: Here) -> None:
@@ -132,18 +123,6 @@ def test_serve_tells_a_wrong_config_in_one_line(here: Here, monkeypatch: pytest.
     assert "did you mean default_model?" in said.err
 
 
-def test_a_disk_without_room_leaves_no_file_and_no_part_of_one(here: Here) -> None:
-    before = sorted((here.folder / "flows").iterdir())
-    env = clean_environment(FLOWGROUND_CONFIG=str(here.folder / "config.yaml"))
-    made = subprocess.run(
-        [sys.executable, "-m", "flowground", "new", "Orders"], cwd=ROOT, env=env, capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)), timeout=60, check=False,
-    )  # fmt: skip  # no file grows over 20 bytes
-    assert made.returncode != 0
-    assert "orders.yaml cannot be written" in made.stderr
-    assert sorted((here.folder / "flows").iterdir()) == before
-
-
 def make_data(here: Here) -> None:
     """A key, a model's weights, and a database in which there is a token."""
     for name in ("cookie.key", "models/large.gguf", "processes/one"):
@@ -179,15 +158,6 @@ def test_a_backup_takes_no_folder_that_holds_something_or_is_copied_itself(here:
     for name, told in (("kept", "kept is not empty."), ("data/kept", "data/kept lies in what is copied.")):
         refused = here("backup", name)
         assert (refused.code, told in refused.err) == (1, True)
-
-
-def test_what_lies_elsewhere_is_kept_by_its_name(here: Here, tmp_path_factory: pytest.TempPathFactory) -> None:
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    config = {"database": f"sqlite:///{elsewhere}/all.db", "data": str(elsewhere)}
-    write_folder(here.folder, config=config, flows={})
-    assert here("keys", "create", "laptop").code == 0
-    assert here("backup", "kept").code == 0
-    assert (here.folder / "kept" / "all.db").is_file()
 
 
 def test_a_postgresql_database_is_left_to_pg_dump(here: Here) -> None:

@@ -4,17 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.asking import NEEDING
 from tests.command_line import ASK, Here, Said
 from tests.fake_run_endpoint import TOKEN, FakeRunEndpoint
-
-BOTH = """\
-components:
-  In: {type: ChatInput}
-  Topic: {type: TextInput}
-  Out: {type: ChatOutput, input_value: "${In} ${Topic}"}
-"""
-
 
 streamed_or_not = pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["plain", "stream"])
 
@@ -49,13 +40,6 @@ def test_tweaks_are_text_or_json(here: Here) -> None:
     assert (said.code, "'NaN' after := is not JSON" in said.err) == (2, True)
     said = here(*asked, "Model.temperature:=0.5", "--tweak", "max_tokens=7")
     assert (said.code, said.out) == (0, "You said: hi\n")
-
-
-def test_an_unknown_flow_is_answered_with_the_nearest_id_or_endpoint_name(here: Here) -> None:
-    for asked, nearest in (("ecko", "echo"), ("lout", "loud")):
-        said = here("run", asked, "--message", "hi")
-        assert (said.code, said.out) == (1, "")
-        assert said.err == f"There is no flow {asked} (did you mean {nearest}?).\n"
 
 
 @pytest.mark.parametrize(
@@ -101,14 +85,6 @@ def test_a_server_gives_the_message_to_the_inputs_that_get_it_here(here: Here, e
     assert [body.get("input_type") for body in endpoint.bodies] == ["text", "any", None]
 
 
-def test_an_input_given_twice_says_what_to_do(here: Here) -> None:
-    (here.folder / "flows" / "both.yaml").write_text(BOTH, "utf-8")
-    tweaked = ("run", "both", "--message", "hi", "--tweak", "Topic.input_value=tea")
-    assert here(*tweaked).out == "hi tea\n"
-    said = here(*tweaked, "--input-type", "any")
-    assert (said.code, "Send one of the two, or `input_type: chat`" in said.err) == (1, True)
-
-
 def test_a_servers_refusal_is_its_sentence_and_hint(
     here: Here, endpoint: FakeRunEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,11 +119,3 @@ def test_no_server_is_one_line(here: Here, monkeypatch: pytest.MonkeyPatch) -> N
     assert (said.code, said.out) == (1, "")
     assert said.err == "No usable answer from http://127.0.0.1:1/api/v1/run/echo: nothing answers there.\n"
     assert here("run", "echo", "--server", "nowhere").err.count("\n") == 1
-
-
-def test_an_option_that_is_required_is_named(here: Here) -> None:
-    (here.folder / "flows" / "ticket.yaml").write_text(NEEDING, "utf-8")
-    said = here("run", "ticket", "--message", "hi")
-    assert (said.code, said.out) == (1, "")
-    assert said.err.startswith('`Your product` is needed: choose one of "Kettle", "Toaster".')
-    assert here("run", "ticket", "--message", "hi", "--tweak", "Product.input_value=Kettle").code == 0
