@@ -279,9 +279,8 @@ def test_the_shipped_flows_pass_their_tests(here: Here) -> None:
 
 def test_the_examples_of_the_format_page_pass_and_one_fails_as_it_says(here: Here) -> None:
     page = [block.text for block in blocks("yaml") if "tests:" in block.text and "flow-format" in block.file]
-    router, example, shop = (text for text in page if "cites:" not in text)
-    for other in (router, shop):
-        assert here("test", write_gate(here, flow=other)).code == 0
+    example, shop = (text for text in page if "cites:" not in text)
+    assert here("test", write_gate(here, flow=shop)).code == 0
     file = here.folder / "flows" / "refunds.yaml"
     file.write_text(example, "utf-8")
     said = here("test", "refunds")
