@@ -1,7 +1,6 @@
 """My password, my sign-ins, my data, links to my chats: mine alone. What people say of answers is their owners'."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +14,8 @@ from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, Not
 from flowground.store import publications
 from flowground.store.people import groups, tokens
 from flowground.store.publications import Sharing
-from flowground.store.runs import erasing, transcripts, turns
 from flowground.store.runs import shared_chats as stored_chats
+from flowground.store.runs import turns
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import StoredMessage, TraceStep
 from tests.organization import sign_in
@@ -111,23 +110,6 @@ async def test_who_is_no_member_has_no_account(acme: Runtime) -> None:
             await account.read_data(acme.access, caller)
     with pytest.raises(NotSignedIn):
         await account.delete_conversations(acme.access, Caller("member", "bob", "member", sign_in_id="made up"))
-
-
-async def test_a_file_is_read_while_it_is_sent_not_before(acme: Runtime) -> None:
-    """However many conversations there are, no more is held of them than a part."""
-    for number in range(transcripts.PART_MESSAGES + 50):
-        await say(acme, "member:bob", f"said {number}", f"s{number:03}")
-    bob = await sign_in(acme, "bob")
-    pieces = await account.read_data(acme.access, bob)
-    begun = [await anext(pieces) for _ in range(3)]
-    place: dict[str, Any] = {"flow_id": "talk", "owner": "member:bob"}
-    await acme.store.erase(erasing.erase_conversation, **place, session_id="s248")
-    added = StoredMessage("late", "user", "said late", "complete", datetime.now(UTC))
-    await acme.store.write(turns.begin_turn, **place, session_id="s249", message=added)
-    await acme.store.write(turns.begin_turn, **place, session_id="new", message=replace(added, id="later"))
-    data = json.loads("".join([*begun, *[piece async for piece in pieces]]))
-    said = [[message["text"] for message in chat["messages"]] for chat in data["conversations"]]
-    assert said == [[f"said {number}"] for number in range(248)] + [["said 249", "said late"]]
 
 
 async def test_a_link_is_renewed_by_its_maker_while_they_may_open_the_flow(acme: Runtime) -> None:

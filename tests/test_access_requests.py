@@ -18,7 +18,6 @@ from flowground.store.people import members
 from flowground.store.publications import Sharing
 from tests.organization import FLOWS, organization, sign_in
 from tests.people import HASHED
-from tests.running import look_at_once
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -164,16 +163,6 @@ async def test_somebody_who_left_is_not_let_in(acme: Runtime) -> None:
         await access_requests.approve(acme.access, await sign_in(acme, "augusta"), request)
     await acme.store.write(members.remove, member="bob", by="tests")
     assert await waiting(acme, "olga") == []
-
-
-async def test_requests_for_a_flow_go_with_it(acme: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = await ask_as_bob(acme)
-    look_at_once(monkeypatch)
-    (tmp_path / "flows" / "talk.yaml").unlink()
-    for _ in range(2):  # a file is gone once two looks missed it
-        await acme.catalogue.refresh()
-    assert await waiting(acme, "olga") == []
-    await is_nothing_to(acme, "olga", request)
 
 
 async def test_requests_are_found_by_who_asks_for_what_and_why(tmp_path: Path) -> None:

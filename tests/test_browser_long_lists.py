@@ -13,7 +13,7 @@ from flowground.store.people import access_requests, groups, members
 from tests.acme import switch
 from tests.axe import check_looks
 from tests.house import House
-from tests.open_page import choose, expect_count, flow_text, go, open_menu, still
+from tests.open_page import expect_count, flow_text, go, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -85,24 +85,6 @@ def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page",
     menu.get_by_text("Person 011", exact=True).wait_for()
     menu.get_by_role("button", name="Deny").click()
     ada.get_by_role("button", name="Publish · 11").wait_for()
-
-
-def test_a_persons_groups_are_found_among_many(house: AppServer, ada: "Page") -> None:
-    people = go(ada, f"{house.url}/organization").get_by_role("searchbox", name="Search people")
-    people.fill("p059")
-    row, dialog = ada.locator(".st-key-people-row-p059"), ada.get_by_role("dialog")
-    ada.locator(".st-key-people-row-p000").wait_for(state="detached")
-    still(ada)
-    choose(row.get_by_role("button", name="More"), "Groups")
-    dialog.get_by_text("None yet").wait_for()
-    dialog.get_by_text("and 24 more").wait_for()
-    still(ada)
-    search(dialog, "Search groups", "27", gone="and 24 more")
-    dialog.get_by_role("button", name="Team 27").click()
-    dialog.get_by_role("button", name="Remove").wait_for()
-    still(ada).keyboard.press("Escape")
-    dialog.wait_for(state="detached")
-    row.get_by_text("Team 27").wait_for()
 
 
 def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer, ada: "Page", choir: str) -> None:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.house import House
-from tests.open_page import answers, composer, flow_text, go, say, still, visitor
+from tests.open_page import answers, composer, flow_text, go, still, visitor
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 FLOWS = {
@@ -18,24 +18,6 @@ FLOWS = {
     "nothing": flow_text("mute:echo", "Nothing"),
 }
 HOUSE = House(people={}, config={"providers": {"mute": {"type": "scripted", "pieces": [""]}}}, flows=FLOWS)
-
-
-@pytest.mark.parametrize(
-    ("flow", "says"),
-    [
-        ("breaks", ["You said: one", "The connection to the scripted model broke."]),
-        ("nothing", ["The model answered with nothing."]),
-    ],
-)
-def test_what_came_before_a_failure_or_that_nothing_came_stays_with_the_error_below(
-    house: AppServer, page: "Page", flow: str, says: list[str]
-) -> None:
-    say(go(page, f"{house.url}/playground?flow={flow}"), "one two three")
-    for _ in range(2):
-        for said in says:
-            answers(page).get_by_text(said).wait_for()
-        answers(page).get_by_role("button", name="Try again").wait_for()
-        page.reload()
 
 
 def test_a_draft_is_kept_until_it_is_sent_and_an_answer_is_copied_by_the_keyboard(

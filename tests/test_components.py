@@ -1,7 +1,6 @@
 """What each component type gives, on the shipped scripted model."""
 
 import importlib
-import json
 import pkgutil
 import sqlite3
 import sys
@@ -219,16 +218,6 @@ async def test_a_small_template_cannot_ask_for_all_memory() -> None:
 )
 async def test_only_a_plain_name_in_braces_is_a_variable(template: str, text: str) -> None:
     assert parse_template(template).fill({"v": "1"}) == text
-
-
-async def test_a_model_is_told_only_what_the_flow_sets() -> None:
-    plain = await run("LanguageModel", model="json", input_value="hi")
-    assert json.loads(read(plain)) == {"model": "json", "messages": [{"role": "user", "content": "hi"}], "options": {}}
-    options: dict[str, Any] = {"temperature": 0, "max_tokens": 5, "top_p": 0.5, "seed": 7}
-    fields: dict[str, Any] = {"model": "json", "input_value": "hi", "system_message": "Be brief.", "stream": False}
-    told = json.loads(read(await run("LanguageModel", **fields, **options)))
-    assert told["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
-    assert told["options"] == options
 
 
 async def test_a_model_streams_where_somebody_watches() -> None:

@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from flowground.app.runtime import Runtime
 from flowground.ui.conversation.shown import Outbox, UnsentFrames
-from tests.chat_socket import TalkHere, Told, join_texts, read_text
+from tests.chat_socket import TalkHere, Told, join_texts
 from tests.in_process import runtime_of
 from tests.servers import write_folder
 from tests.test_conversation_answers import show
@@ -115,23 +115,6 @@ def test_a_page_that_was_cut_off_for_reading_nothing_leaves_nothing_behind(tmp_p
             lazy.wait_for_cut()
             lazy.leave()
             lazy.wait_for_end()
-
-
-def test_whole_answers_are_not_piled_up_for_who_reads_slowly(app: Runtime) -> None:
-    """Another tab is answered six times meanwhile, in 190,000 characters each; then it is told to look anew."""
-    steady = show(app, "long")
-    lazy = show(app, "long", steady.session)
-    texts = [str(number) * 190_000 for number in range(6)]
-    with held_back(app, lazy):
-        for text in texts:
-            assert steady.ask(text) == text
-    lazy.read_until("behind")
-    shown = lazy.show(steady.session)
-    assert [said["text"] for said in shown["messages"]][-2:] == [texts[-1]] * 2
-    assert len(lazy.spell()) < 5 * 190_000 + len(str(shown))
-    steady.say("Good")
-    ended = lazy.read_until("ended")  # of the next turn it is told as everybody is
-    assert read_text(lazy.told, ended) == "Good"
 
 
 def have_been_cut(pages: list[TalkHere], number: int) -> bool:

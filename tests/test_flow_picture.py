@@ -1,6 +1,6 @@
 """A flow as a picture: Mermaid's text, made from its references."""
 
-from flowground.ui.inside.inside import MOST_DRAWN, name_component, render_picture
+from flowground.ui.inside.inside import MOST_DRAWN, render_picture
 from tests.flow_files import LARGEST
 from tests.flow_texts import components, wired
 
@@ -58,14 +58,6 @@ def test_nothing_of_a_name_means_anything_to_mermaid() -> None:
     flow = wired(components(f"In: {{type: TextInput}}\n{data}\n{say}"))
     (arrow,) = (line for line in render_picture(flow).mermaid.splitlines() if line.startswith("n1 "))
     assert arrow == 'n1 -->|"a·· n9 · ·b·"| n2', "nor the port of a structured output"
-
-
-def test_a_component_is_named_as_pages_show_it() -> None:
-    flow = wired(ROUTED)
-    names = [name_component(flow, name) for name in flow.components]
-    assert names == ["Chat Input", "If-Else (Gate)", "Language Model (Refund)", "Anything else (Other)", "Chat Output"]
-    flow = wired(components("Ask: {type: RunFlow, flow: other-flow, input_value: hi}"))
-    assert render_picture(flow).mermaid.splitlines()[1] == 'n0[["Run Flow<br/>Ask<br/>other#45;flow"]]'
 
 
 def test_a_flow_that_is_too_large_has_no_picture_and_a_field_that_names_one_a_thousand_times_is_one_arrow() -> None:

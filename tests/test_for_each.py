@@ -138,12 +138,6 @@ async def test_a_loop_over_nothing_gives_nothing_and_a_trace_keeps_the_first_of_
     assert sum(len(inner.steps) for inner in step.inner) <= 200
 
 
-async def test_a_record_is_sent_whole_where_the_message_is_empty() -> None:
-    whole = each("[{text: 'Monitor 27\"', n: 1}, b]").replace('"{text} {n}"', '""')
-    texts = [record["text"] for record in (await output_of(whole)).value]
-    assert texts == ['{"text":"Monitor 27\\"","n":1}!', '{"text":"b"}!']
-
-
 def test_its_flow_is_named_in_the_file_and_nowhere_else() -> None:
     assert link({"each": each(), "one": ONE}).policy.fields["Each"]["flow"].closed == "protected"
 

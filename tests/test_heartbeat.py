@@ -47,15 +47,3 @@ async def test_a_thread_that_keeps_the_interpreters_lock_is_found(call: Callable
     hold = await calmest(threaded)
     assert hold.gil > MOST
     assert hold.callback < MOST
-
-
-async def test_work_in_pieces_and_python_in_a_thread_are_no_hold() -> None:
-    async def pieces() -> None:
-        for _ in range(20):
-            compute(0.005)
-            await asyncio.sleep(0)
-        await asyncio.to_thread(compute, 2 * MOST)
-
-    before = asyncio.events.Handle._run
-    await stays_responsive(pieces)
-    assert asyncio.events.Handle._run is before

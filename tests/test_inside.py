@@ -15,7 +15,7 @@ from flowground.flows.templates import TEMPLATES, DraftedFlow, choose_address, m
 from flowground.ui.inside.inside import MOST_CHARS, MOST_LINES, MOST_MISTAKES, write_file
 from tests.acting import ALWAYS
 from tests.app_page import find_by_key, open_script, read
-from tests.flow_files import LARGEST, MOST
+from tests.flow_files import LARGEST
 from tests.flow_texts import mistakes
 from tests.in_process import runtime_of
 from tests.organization import organization, sign_in
@@ -112,16 +112,6 @@ def test_secrets_are_not_shown(flows: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "canary" not in str(page)
 
 
-@pytest.mark.parametrize(
-    "content", [b"\xff\xfe\x00n\x00a", b"\x00" * 5_000, b"name: \xc3\x28\n", b"\xef\xbb\xbfname: x\r\n", b""]
-)
-def test_odd_bytes_are_shown_and_fail_nothing(flows: Path, content: bytes) -> None:
-    (flows / "odd.yaml").write_bytes(content)
-    file = told(file="odd.yaml")["file"]
-    assert file["mistakes"]
-    assert not {*"".join(shown(file))} & {*"\x00\x1f\ufeff"}
-
-
 def test_a_file_over_the_limit_is_shown_from_its_beginning_on_and_one_that_cannot_be_read_not(flows: Path) -> None:
     (flows / "large.yaml").write_text("# a line of it\n" * 80_000)
     file = told(file="large.yaml")["file"]
@@ -154,15 +144,6 @@ def test_the_largest_files_are_bounded(name: str) -> None:
     numbers = {number for part in file["parts"] for number in range(part["start"], part["start"] + len(part["lines"]))}
     assert {one["line"] for one in file["mistakes"]} <= numbers | {file["count"] + 1}
     assert len(file["mistakes"]) + file["more"] == len(problems)
-
-
-def test_what_stands_around_a_mistake_far_below_is_shown() -> None:
-    text = "\n".join(f"line {number}" for number in range(1, 10_001))
-    file = write_file(text, [Problem("x", 9_000, 6, "Wrong.", value="9000")])
-    assert file["count"] == 10_000
-    assert [(part["start"], len(part["lines"])) for part in file["parts"]] == [(1, MOST_LINES), (8_996, 9)]
-    assert file["mistakes"][0]["length"] == 4
-    assert len(text) < MOST
 
 
 def draft(name: str, address: str = "") -> DraftedFlow:

@@ -71,14 +71,6 @@ async def test_a_start_ends_what_the_process_before_left(store: Store) -> None:
     assert await statuses(store) == {run.id: ("interrupted", "interrupted")}
 
 
-async def test_a_process_that_was_closed_holds_nothing(store: Store, url: str) -> None:
-    other = Store.open(url)
-    other.process.acquire()
-    assert store.process.find_dead([other.process.id]) == []
-    other.close()
-    await eventually(lambda: find_dead(store, other.process.id))
-
-
 async def test_what_was_said_so_far_stays_as_the_answer(store: Store) -> None:
     await begin(store, "r", holder="gone")
     await keep(store, "r", {"r first": "", "r second": "Hello \x00 👋"})
@@ -99,14 +91,6 @@ async def test_two_processes_that_find_the_same_dead_one_end_its_runs_once(store
     await asyncio.to_thread(other.close)
     assert max(ended) == 30
     assert [state for _, _, state in await said(store)].count("interrupted") == 30
-
-
-async def test_a_run_that_said_nothing_leaves_its_question_alone(store: Store) -> None:
-    for run_id in ("nothing kept", "empty"):
-        await begin(store, run_id, holder="gone")
-    await keep(store, "empty", {"answer": ""})
-    assert await store.write(progress.interrupt_runs, holders=["gone"]) == 2
-    assert [text for _, text, _ in await said(store)] == ["Hi", "Hi"]
 
 
 async def test_what_an_interrupted_answer_said_is_shown_to_the_model(store: Store) -> None:

@@ -12,10 +12,8 @@ from flowground.app.library import Library, LibraryTimes
 from flowground.core.errors import RunError
 from flowground.flows.folder import Catalogue
 from flowground.knowledge import IndexHomes, KnowledgeMissing
-from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.section import KnowledgeSection
 from tests.flow_texts import mistakes, parsed
-from tests.heartbeat import stays_responsive
 from tests.run_rows import eventually
 from tests.test_settings import load, refusal
 
@@ -244,25 +242,3 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
     asyncio.run(watch(3))
     both = {"rules", "travel/handbook"}
     assert asked == [({"rules"}, False), (both, False), (both, True)]
-
-
-def test_filters_of_many_flows_and_what_no_flow_names_keep_nobody_waiting(tmp_path: Path) -> None:
-    """One file of flows with mistakes may name any knowledge of a flow, whatever its own name is."""
-    found = '  Found: {type: Retrieve, knowledge: handbook, search_query: "${In}", filters: {client: Acme}}\n'
-    for number in range(300):
-        (tmp_path / f"f{number}.yaml").write_text(FLOW + found + ("" if number == 7 else WITH))
-    shared = {"handbook": KnowledgeSection(files=("*.md",))}
-    library = Library(Catalogue(tmp_path), shared, IndexHomes(tmp_path / "data"))
-    files = {f"{number}.md": IndexedFile(f"{number}.md", "", keys={"client": "A"}) for number in range(10_000)}
-    addresses = [*(f"f{number}/handbook" for number in range(3_000)), "handbook", "rules"]
-
-    async def look() -> None:
-        says = 'No file has client: "Acme", which the filter wants.'
-        for flow, section in (("f7", library.list_of("")[0]), ("f9", library.list_of("f9")[0])):
-            assert await library.list_unmatched(section, files) == [f"`Found` of the flow {flow}: {says}"]
-        assert len(library.find_unnamed(addresses)) == 2_702
-
-    asyncio.run(stays_responsive(look))
-    (tmp_path / "other.yaml").write_text("id: gone\ncomponents: [")
-    library = Library(Catalogue(tmp_path), {}, IndexHomes(tmp_path / "data"))
-    assert library.find_unnamed([*addresses, "gone/handbook"]) == {"handbook", "rules"}

@@ -128,14 +128,6 @@ def test_by_link_the_printed_link_opens_everything_for_its_browser_only(by_link:
             assert b"Create account" not in page.visit("first_account")
 
 
-def test_by_link_a_page_that_gave_the_code_goes_on_without_cookies(by_link: AppServer) -> None:
-    browser = Browser(by_link.url)
-    browser.session.cookies.clear()
-    with open_page(browser) as page:
-        page.visit("", f"code={code_of(by_link)}")
-        assert b"Memory Chatbot" in page.visit()
-
-
 def test_by_link_a_sign_in_that_ended_opens_nothing(by_link: AppServer) -> None:
     browser = enter(by_link)
     copied = browser.cookies

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,8 @@ from streamlit.testing.v1 import AppTest
 
 from flowground.app import runtime
 from flowground.app.runtime import Runtime
-from flowground.core.caller import LOCAL_OWNER, Caller
-from flowground.core.messages import Usage
-from flowground.core.words import write_size
-from flowground.store.people.tokens import StoredToken
-from flowground.ui.api_access.tokens import write_token_facts
-from flowground.ui.page import bridge, parts, words
+from flowground.core.caller import LOCAL_OWNER
+from flowground.ui.page import bridge, parts
 from tests.app_page import find_by_label, only, open_script, read, read_chat
 from tests.asking import ASKING
 from tests.in_process import runtime_of
@@ -228,34 +223,6 @@ def test_a_script_gets_results_and_errors_of_the_loop(monkeypatch: pytest.Monkey
     monkeypatch.setattr(bridge, "_STEP", 0)
     monkeypatch.setattr(concurrent.futures.Future, "result", stop_waiting)
     assert bridge.call(double(4)) == 8
-
-
-def test_texts_and_figures_are_short_and_stand_as_letters() -> None:
-    assert words.escape("A *b* [c](d)\n# $e$ :red[f]") == r"A \*b\* \[c\]\(d\) \# \$e\$ \:red\[f\]"
-    assert words.escape("http://a.b www.c.d") == "http\\:\u2060//a.b www\u2060.c.d"  # Streamlit makes links of others
-    seconds = (0.0001, 0.042, 0.999, 1.24, 12.3, 75)
-    assert [*map(words.write_seconds, seconds)] == ["under 1 ms", "42 ms", "1.0 s", "1.2 s", "12 s", "1 min 15 s"]
-    guessed = (0.1, 6.2, 59.4, 59.6, 75, 4000)
-    assert [*map(words.round_seconds, guessed)] == ["1 s", "6 s", "59 s", "1 min", "2 min", "67 min"]
-    assert [words.cut("six letters", most) for most in (11, 10, 5)] == ["six letters", "six lette…", "six…"]
-    assert words.cut("   ", 2) == "…"
-    usages = (None, Usage(0, 1), Usage(1200, 4))
-    assert [*map(words.write_tokens, usages)] == ["", "1 token", "1,204 tokens"]
-    sizes = (900, 42_000, 491_400_064, 1_200_000_000)
-    assert [*map(write_size, sizes)] == ["1 kB", "42 kB", "491 MB", "1.2 GB"]
-
-
-def test_a_tokens_facts_are_one_line() -> None:
-    day = datetime(2024, 12, 3, 12, tzinfo=UTC)
-    token = StoredToken("id", "script", "fg_12345", "ada", None, day, None, None, None, 0)
-    ada = Caller("member", "ada", "author")
-    used = replace(token, flows=("echo",), sees="answers", sets="opened", last_used_at=day, uses=1, expires_at=day)
-    often = replace(used, uses=1_000, expires_at=day.replace(year=2124))
-    never = "first · all flows · whatever its owner may · never used · does not expire"
-    assert write_token_facts(ada, token, "", "first") == never
-    once = "echo only · sees answers · last used 3 Dec 2024 · 1 use · expired 3 Dec 2024"
-    assert write_token_facts(ada, used) == once
-    assert write_token_facts(ada, often).endswith("1,000 uses · expires 3 Dec 2124")
 
 
 KNOWS = """\

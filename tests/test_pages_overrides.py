@@ -11,7 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from flowground.app import runtime
-from flowground.flows.tweaks import write_link
 from flowground.runs.limits import RunLimits
 from flowground.settings import Settings
 from flowground.settings.limits import Limits
@@ -197,28 +196,6 @@ def test_feedback_on_an_answer_names_its_overrides() -> None:
     chat.send("rate", session=chat.session, message=answer, value="bad")
     chat.read_until("rated")
     assert "overrides of Prompt.tone" in read_plain(go(at, "feedback", flow="talk"))
-
-
-@pytest.mark.parametrize(
-    ("word", "sentence"),
-    [
-        ("garbage", "This link holds no overrides that can be read"),
-        (write_link({"Model": {"files": "a.txt"}}), "protected"),
-        (
-            write_link({"Model": {"model": "scripted:pieces"}}),
-            "protected",
-        ),  # by hand its owner may, whose link it is not
-        (write_link({"Model": {"temperature": 9}}), "is a number from 0 to 2, not 9"),
-        (write_link({"Prompt": {"tone": "kind"}}), "what the flow says already"),
-    ],
-)
-def test_a_link_that_cannot_be_is_one_calm_sentence(word: str, sentence: str) -> None:
-    at = open_script("playground", flow="talk", overrides=word)
-    assert sentence in read_plain(at)
-    assert not any(button.label == "Apply" for button in at.button)
-    press(at, "arrived:dismiss")
-    assert "overrides" not in at.query_params
-    assert "Be kind." not in read_plain(at)
 
 
 def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> None:

@@ -202,11 +202,3 @@ async def test_lines_without_an_end_are_given_up(name: str) -> None:
         with pytest.raises(httpcore2.RemoteProtocolError):
             await ask(connection)
         assert not connection.is_usable()
-
-
-@pytest.mark.anyio
-async def test_a_long_answer_in_long_lines_is_no_line_without_an_end() -> None:
-    large = b"x" * 3_000_000
-    async with held([b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + large, b""]) as (connection, _):
-        assert await ask(connection) == large
-        assert connection.is_usable()

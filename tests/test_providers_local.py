@@ -82,15 +82,6 @@ async def test_concurrent_first_messages_start_one_process_whoever_leaves(tmp_pa
         assert 1 <= int(start.split()[1]) <= 4
 
 
-async def test_the_makers_advice_gives_way_to_the_flow(tmp_path: Path) -> None:
-    async with fetched(tmp_path) as local:
-        await all_of(local, "Hi")  # the first message fetches it
-        answer = await local.complete(call("Hi", temperature=0.9))
-    assert answer.model == "Tiny"
-    advised = ["max_tokens", "messages", "model", "repeat_penalty", "temperature", "top_k", "top_p"]
-    assert answer.text == f"tiny: Hi {advised}"
-
-
 async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     program = """
 import asyncio, os, sys
@@ -133,15 +124,6 @@ async def test_stopping_reaches_the_process(tmp_path: Path) -> None:
                 pass
         await asyncio.to_thread(eventually, (tmp_path / "left").exists)
         await check_answers(local)
-
-
-async def test_an_answer_may_be_asked_for_as_soon_as_a_stream_has_ended(tmp_path: Path) -> None:
-    """The process closes a stream's connection a moment after its end, when another call may stand on it."""
-    async with own_file(tmp_path) as local:
-        for _ in range(5):
-            assert "tiny: " in await all_of(local, "Hi")
-            await check_answers(local)
-        assert len(starts(tmp_path)) == 1
 
 
 async def test_an_idle_process_ends_and_the_next_message_starts_another(tmp_path: Path) -> None:
@@ -236,15 +218,6 @@ async def test_auto_fetches_before_the_first_message(tmp_path: Path) -> None:
         assert local.read_status().state == "ready"
 
 
-async def test_leaving_does_not_stop_the_fetch(tmp_path: Path) -> None:
-    async with fetched(tmp_path, 0.3) as local:
-        async with aclosing(local.stream(call("Hi"))) as pieces:
-            assert isinstance(await anext(pieces), ModelProgress)
-        assert local.read_status().state == "fetching"
-        await end_of_fetch(local)
-        assert local.read_status().state == "ready"
-
-
 async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     wanted = Weights("Tiny", "CC0", "tiny.gguf", 2, "0" * 64, (HubFile("http://127.0.0.1:9/tiny.gguf"),))
     local = Local("local", LocalSettings(), tmp_path, weights=wanted, program=TINY)
@@ -295,12 +268,6 @@ def test_the_model_is_asked_for_one_call_or_an_answer() -> None:
     assert "- clock: The time now. Arguments: {}" in asked.messages[0].text
     calls = [closed(tool={"const": tool.name}, arguments=tool.parameters) for tool in (WEATHER, CLOCK)]
     assert asked.response_schema == {"anyOf": [*calls, closed(answer={"type": "string"})]}
-
-
-def test_a_tool_that_has_to_be_called_leaves_no_other_choice() -> None:
-    asked = put_tools_into_words(ModelCall("local", (ASKED,), {}, tools=(WEATHER, CLOCK), tool_choice="clock"))
-    assert asked.response_schema
-    assert [one["properties"].get("tool") for one in asked.response_schema["anyOf"]] == [{"const": "clock"}]
 
 
 @pytest.mark.parametrize("may_call", [True, False])

@@ -81,13 +81,6 @@ async def test_the_longest_prompt_is_written_without_keeping_anybody_waiting() -
     assert json.loads(write_call(half, is_streamed=False, renamed={}))["messages"][0]["content"] == "\ud800"
 
 
-async def test_connections_beyond_those_kept_are_closed_again() -> None:
-    async with model([asyncio.Barrier(140), ANSWER], seconds=60) as (provider, server):
-        for connections in (140, 152):  # 128 were kept
-            assert await asyncio.gather(*(provider.complete(CALL) for _ in range(140))) == [WANTED] * 140
-            assert server.connections == connections
-
-
 DEPLOYED = "/openai/deployments/my%20gpt/chat/completions?api-version="
 DEPLOYED_CALL = ModelCall("my gpt", (Message("user", "Hello"),), {"max_tokens": 9})
 

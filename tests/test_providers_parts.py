@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flowground.core.errors import AnswerTooLong, ProviderRefused, RunError
-from flowground.core.messages import FilePart, LeadingThought, Message, Reasoning, TextPart, Usage
+from flowground.core.messages import FilePart, Message, Reasoning, TextPart, Usage
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Completion, ModelCall, ToolSpec
 from flowground.providers.model_server import encode_files
 from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAI, OpenAISettings, write_call
@@ -212,30 +212,6 @@ async def test_what_a_model_thinks_between_marks_is_no_part_of_its_answer(text: 
         thought = thought.rstrip()
         reasoning = Reasoning(thought, "mine") if thought else None
         assert await provider.complete(CALL) == Completion(said, "small-2026", None, "stop", (), reasoning)
-
-
-async def test_a_stream_of_blanks_is_an_answer_of_blanks() -> None:
-    """Nothing is held back for long in case it begins with a mark."""
-    leading = LeadingThought()
-    assert [bool(leading.feed(" " * 40)[1]) for _ in range(3)] == [False, False, True]
-    assert leading.is_over
-
-
-async def test_reasoning_without_an_answer_and_a_letter_cut_in_two() -> None:
-    events = [*thinking("reasoning", "\ud83d", "\ude00", "\ud83d"), delta(finish="length")]
-    async with model([chunked(*events, DONE)]) as (provider, _):
-        thought = Reasoning("😀", "mine", "reasoning")
-        end = Completion("", "small-2026", None, "length", (), Reasoning("😀\ufffd", "mine", "reasoning"))
-        assert await all_of(provider) == [thought, end]
-
-
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-@pytest.mark.parametrize("value", [7, [], {}, "", None, True])
-async def test_reasoning_that_is_no_text_is_none(field: str, value: Any) -> None:
-    events = [{"choices": [{"delta": {"content": "Hi", field: value}, "message": {"content": "Hi", field: value}}]}]
-    async with model([chunked(*events, delta(finish="stop"), DONE)], [whole(events[0])]) as (provider, _):
-        assert await all_of(provider) == ["Hi", Completion("Hi", "small-2026", None, "stop")]
-        assert await provider.complete(CALL) == Completion("Hi", "small")
 
 
 async def test_reasoning_without_end_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,17 @@
 """The scripted model: what it says, and that it calls the tools that a message tells it to, always the same way."""
 
-import asyncio
 import json
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from flowground.core.errors import ModelNotReady, ProviderBusy, ProviderRefused, ProviderUnreachable
-from flowground.core.events import ModelProgress
+from flowground.core.errors import ProviderUnreachable
 from flowground.core.messages import FilePart, Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.providers.base import Completion, ModelCall, Provider, ToolSpec
 from flowground.providers.scripted import Scripted, ScriptedSettings
 from flowground.settings import Settings
-from tests.model_calls import fault_of, faults_of, hear
+from tests.model_calls import fault_of, hear
 from tests.opened_providers import open_providers
 
 pytestmark = pytest.mark.anyio
@@ -47,40 +45,11 @@ async def test_pieces_from_the_settings_replace_the_answer() -> None:
     assert pieces == ["a", "b", Completion("ab", "scripted:echo", Usage(5, 1), "stop")]
 
 
-@pytest.mark.parametrize(
-    ("model", "error", "status"),
-    [("fail", ProviderRefused, 500), ("busy", ProviderBusy, 429), ("nonsense", ProviderRefused, 404)],
-)
-async def test_it_fails_on_request(model: str, error: type[ProviderRefused], status: int) -> None:
-    assert [fault.status for fault in await faults_of(*resolve(f"scripted:{model}"), error)] == [status, status]
-
-
 async def test_it_breaks_in_the_middle() -> None:
     provider, call = resolve("scripted:breaks")
     async with aclosing(provider.stream(call)) as pieces:
         assert [await anext(pieces) for _ in range(3)] == ["You ", "said: ", "Hello "]
         await fault_of(anext(pieces), ProviderUnreachable)
-
-
-async def test_it_shows_the_progress_of_a_fetch() -> None:
-    provider, call = resolve("scripted:fetching")
-    pieces = await hear(provider, call)
-    assert [piece.received for piece in pieces if isinstance(piece, ModelProgress)] == [0, 400, 800, 1000]
-    refused = await fault_of(provider.complete(call), ModelNotReady)
-    assert (refused.received, refused.total, refused.retry_after) == (400, 1000, 1)
-
-
-async def test_silence_lasts_until_it_is_cancelled() -> None:
-    provider, call = resolve("scripted:silent")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(provider.complete(call), 0.05)
-
-
-@pytest.mark.parametrize(("said", "stars"), [("Broken.", 1), ("4 of 5", 4), ("9 of 5", 5)])
-async def test_invented_numbers_are_within_the_bounds_of_the_schema(said: str, stars: int) -> None:
-    schema = {"type": "object", "properties": {"stars": {"type": "integer", "minimum": 1, "maximum": 5}}}
-    end = await ask(Message("user", said), response_schema=schema, tools=())
-    assert json.loads(end.text) == {"stars": stars}
 
 
 async def test_it_thinks_aloud_beside_its_answer() -> None:
@@ -141,34 +110,7 @@ async def test_each_line_that_says_so_is_a_call_or_several_and_then_the_results_
     assert (last.text, last.finish_reason) == ("The tools said: 1\n2\n3", "stop")
 
 
-@pytest.mark.parametrize(
-    ("told", "choice", "call"),
-    [
-        ("call search green tea, 5", "auto", ToolCall("call_1_1", "search", {"query": "green tea, 5", "limit": 5})),
-        ("call search", "auto", ToolCall("call_1_1", "search", {"query": "call search", "limit": 0})),
-        ("call nobody", "auto", ToolCall("call_1_1", "nobody", {})),
-        ('call search {"query": ', "auto", ToolCall("call_1_1", "search", {}, "The arguments are no JSON.")),
-        ("What about 3?", "search", ToolCall("call_1_1", "search", {"query": "What about 3?", "limit": 3})),
-    ],
-)
-async def test_arguments_are_made_of_the_words_where_they_are_no_json(told: str, choice: str, call: ToolCall) -> None:
-    """Also for a tool that has to be called."""
-    assert (await ask(Message("user", told), tool_choice=choice)).tool_calls == (call,)
-
-
 USED = (Message("assistant", (ToolCall("c", "clock", {}),)), Message("tool", (ToolResult("c", "clock", "1"),)))
-
-
-async def test_only_what_was_said_last_tells_it_to() -> None:
-    before = (Message("user", "call clock"), *USED, Message("assistant", "1"))
-    said = await ask(*before, Message("user", "Thanks"))
-    assert (said.text, said.tool_calls) == ("You said: Thanks", ())
-
-
-@pytest.mark.parametrize("more", [{"tools": ()}, {"tool_choice": "none"}])
-async def test_without_tools_it_repeats_the_message_as_ever(more: Any) -> None:
-    said = await ask(Message("user", "call clock"), **more)
-    assert (said.text, said.tool_calls, said.finish_reason) == ("You said: call clock", (), "stop")
 
 
 async def test_an_answer_that_is_written_for_it_calls_tools_too_before_it_is_said() -> None:

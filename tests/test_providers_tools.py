@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from flowground.core.errors import AnswerTooLong, ProviderRefused, ProviderTimeout, ProviderUnreachable
+from flowground.core.errors import ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.core.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
-from flowground.providers import event_stream
 from flowground.providers.base import Completion, ModelCall, ToolSpec
 from flowground.providers.event_stream import MOST_CALL_CHARS, MOST_CALLS
 from flowground.providers.openai import write_call
 from tests.chat_answers import DONE, delta, model
 from tests.model_calls import fault_of, hear, hear_end
-from tests.wire import HANG_UP, chunked, event, whole
+from tests.wire import HANG_UP, chunked, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -74,14 +73,6 @@ async def test_tools_are_offered_and_a_whole_answer_calls_one() -> None:
         assert roles == [("user", False), ("assistant", True), ("tool", False)]
 
 
-@pytest.mark.parametrize(
-    ("choice", "written"), [("none", "none"), ("get_time", {"type": "function", "function": {"name": "get_time"}})]
-)
-def test_which_tool_is_to_be_called_is_said(choice: str, written: Any) -> None:
-    call = ModelCall("small", (ASKED,), {}, tools=(CLOCK,), tool_choice=choice)
-    assert json.loads(write_call(call, is_streamed=False, renamed={}))["tool_choice"] == written
-
-
 async def test_calls_side_by_side_are_put_together_from_their_pieces() -> None:
     events = [
         called(piece(0, "", key="call_abc123", name="get_weather"), role="assistant", content=None),
@@ -139,14 +130,6 @@ async def test_a_signed_call_is_given_back_to_who_signed_it_alone() -> None:
         assert written == {"id": "a", "type": "function", "function": {"name": "get_time", "arguments": "{}"}} | given
 
 
-async def test_every_call_has_an_id_of_its_own() -> None:
-    twice = (first(0, "{}"), piece(1, "{}", key="a", name="get_time"))
-    keys = [call.id for call in await calls_of(called(*twice), called(piece(2, "{}", name="get_time")))]
-    assert keys[0] == "a"
-    assert len(set(keys)) == 3
-    assert all(keys)
-
-
 @pytest.mark.parametrize("reason", ["stop", "tool_calls", "function_call"])
 async def test_an_answer_that_calls_tools_ended_for_them(reason: str) -> None:
     async with model([answered(first(None, "{}"), finish=reason)]) as (provider, _):
@@ -174,11 +157,6 @@ async def test_arguments_that_are_none_are_told_to_the_model_and_raise_nothing(a
     assert (call.misfit or "").startswith(misfit)
     async with model([answered(piece(None, arguments, key="a", name="get_weather"))]) as (provider, _):
         assert (await provider.complete(CALL)).tool_calls == (call,)
-
-
-async def test_a_letter_that_is_cut_in_two_among_arguments_is_joined() -> None:
-    begin, end = called(piece(0, '{"location": "\ud83d', key="a", name="get_weather")), called(piece(0, '\ude00"}'))
-    assert (await calls_of(begin, end))[0].arguments == {"location": "😀"}
 
 
 def test_a_conversation_with_calls_and_results_is_written_as_it_was() -> None:
@@ -249,14 +227,6 @@ async def test_calls_that_grow_without_end_are_refused_while_they_do(part: str) 
     async with model([chunked(*events, end=False), 60.0], seconds=30) as (provider, _):
         refused = await fault_of(hear(provider, CALL), ProviderRefused)
         assert refused.message == f"The provider 'mine' called tools with more than {MOST_CALL_CHARS:,} characters."
-
-
-async def test_a_stream_of_nothing_but_pieces_without_text_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred thousand empty pieces would be 5 MB; the stream is given up long before."""
-    monkeypatch.setattr(event_stream, "_STREAM_BYTES", 1_000_000)
-    some = event(b"".join(b'data: {"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}\n\n' for _ in range(1_000)))
-    async with model([chunked(end=False), *[some] * 100, 60.0], seconds=30) as (provider, _):
-        assert "longer than 500,000 characters" in (await fault_of(hear(provider, CALL), AnswerTooLong)).message
 
 
 async def test_a_break_among_arguments_is_a_broken_connection_and_no_call() -> None:

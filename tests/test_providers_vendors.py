@@ -50,14 +50,6 @@ async def test_anthropic_streams_text_with_its_counts() -> None:
         assert asked.body == {"messages": messages, "system": system, **more}
 
 
-async def test_anthropic_gives_whole_answers_also_where_a_stream_was_wanted() -> None:
-    async with claude(CLAUDE_ANSWER) as (provider, server):
-        wanted = Completion("Hello!", "claude-opus-4-6", Usage(12, 6), "stop")
-        assert await provider.complete(CALL) == wanted
-        assert "stream" not in server.asked[0].body
-        assert await hear(provider, CALL) == ["Hello!", wanted]
-
-
 @pytest.mark.parametrize(
     ("model", "options", "most"),
     [("claude-3-haiku-20240307", {}, 4_096), ("claude-opus-4-6", {}, 32_000), ("x", {"max_tokens": 9}, 9)],
@@ -188,13 +180,6 @@ async def test_google_streams_text_with_its_counts_and_the_key_stands_in_no_addr
         }
 
 
-async def test_google_gives_whole_answers_also_where_a_stream_was_wanted() -> None:
-    wanted = Completion("Hello!", "gemini-2.5-flash", Usage(11, 2), "stop")
-    async with gemini(GEMINI_ANSWER) as (provider, _):
-        assert await provider.complete(CALL) == wanted
-        assert await hear(provider, CALL) == ["Hello!", wanted]
-
-
 @pytest.mark.parametrize(("model", "step"), [("a/../b?x#y", "a%2F..%2Fb%3Fx%23y"), ("é", "%C3%A9")])
 async def test_a_models_name_is_one_step_of_the_path(model: str, step: str) -> None:
     async with gemini(GEMINI_ANSWER) as (provider, server):
@@ -266,12 +251,6 @@ async def test_a_question_that_google_refuses_is_told_so() -> None:
             assert "The provider 'mine' refused the question: PROHIBITED_CONTENT" in refused.message
 
 
-@pytest.mark.parametrize("count", [-1, True, 1.5, "5", None, 2**40])
-async def test_what_cannot_be_a_number_of_tokens_counts_nothing(count: Any) -> None:
-    answer = lines(part({"text": "Hi"}, finish="STOP", candidatesTokenCount=count))
-    assert (await hear_end(gemini([answer]), CALL)).usage == Usage(11, 0)
-
-
 # Both
 
 CLAUDE_REASONS = {"max_tokens": "length", "refusal": "content_filter", "stop_sequence": "stop", "pause_turn": ""}
@@ -318,13 +297,6 @@ async def test_an_overloaded_server_is_asked_again_and_then_told_without_the_key
         assert told == f"The provider 'mine' answered with status {status}: Busy (…)."
 
 
-async def test_an_overload_after_the_first_piece_ends_the_answer() -> None:
-    async with claude([named(start(), *text(0, "Hel")[:-1], OVERLOADED)]) as (provider, server):
-        failed = await fault_of(hear(provider, CALL), ProviderBusy)
-        assert failed.message == "The provider 'mine' reported: Busy (…)."
-        assert len(server.asked) == 1
-
-
 def begin(content: Any, index: Any = 0) -> dict[str, Any]:
     return {"type": "content_block_start", "index": index, "content_block": content}
 
@@ -339,21 +311,6 @@ NO_EVENTS: list[dict[str, Any]] = [
 NO_PARTS = [7, {"text": 7}, {"functionCall": {}}, {"functionCall": {"name": "a", "args": 7}}]
 NO_CANDIDATES = [7, {"content": 7}, *({"content": {"parts": [one]}} for one in NO_PARTS)]
 NO_ANSWERS = [{"candidates": 7}, {"promptFeedback": 7}, *({"candidates": [one]} for one in NO_CANDIDATES)]
-
-
-@pytest.mark.parametrize("event", NO_EVENTS)
-async def test_what_is_no_event_is_no_answer(event: dict[str, Any]) -> None:
-    async with claude([named(event, *stop())], retries=0) as (provider, _):
-        refused = await fault_of(hear(provider, CALL), ProviderRefused)
-        assert "with something that is not an answer of the Messages API" in refused.message
-
-
-@pytest.mark.parametrize("body", [{}, [], {"type": "message"}, {"choices": []}, b"<html>"])
-async def test_what_is_no_message_is_no_answer(body: Any) -> None:
-    async with claude([whole(body)]) as (provider, _):
-        refused = await fault_of(provider.complete(CALL), ProviderRefused)
-        assert "is not an answer of the Messages API" in refused.message
-        assert "ends where `/messages` follows" in (refused.hint or "")
 
 
 @pytest.mark.parametrize("answer", NO_ANSWERS)

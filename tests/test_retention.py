@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -242,18 +241,6 @@ async def test_no_look_finds_more_than_was_asked_for(store: Store) -> None:
     for keep, before, limit, count in ((1, 0, 20, 4), (1, 0, 3, 3), (3, 0, 20, 0), (0, 1, 20, 4), (0, 1, 3, 3)):
         which: dict[str, Any] = {"keep": keep, "before": before * NOW.timestamp(), "limit": limit}
         assert len(await store.read(erasing.find_surplus, **which)) == count, which
-
-
-async def test_no_step_deletes_more_than_fifty_messages(store: Store) -> None:
-    await say(store, "long", messages=230)
-    (surplus,) = await store.read(erasing.find_surplus, keep=0, before=NOW.timestamp() + 1, limit=20)
-    left = [230]
-    while not await store.write(erasing.erase_surplus, surplus=surplus):
-        left.append((await store.read(count_rows("messages")))[0])
-    steps = [before - after for before, after in pairwise(left)]
-    assert len(steps) >= 4
-    assert all(0 < step <= 50 for step in steps)
-    assert await store.read(count_rows("messages", "sessions")) == [0, 0]
 
 
 async def until_kept(store: Store, *sessions: str) -> None:

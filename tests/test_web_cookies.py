@@ -5,7 +5,7 @@ import pytest
 import requests
 from websockets.exceptions import InvalidStatus
 
-from flowground.web.cookies import PREFIX, drop_costly_cookies, take_cookies
+from flowground.web.cookies import PREFIX, take_cookies
 from tests.house import PUBLIC, House
 from tests.page_socket import Browser, open_page
 from tests.servers import AppServer
@@ -137,16 +137,6 @@ def test_a_page_receives_none_of_them() -> None:
     sent, left = take_cookies(headers, "flowground", is_secure=False)
     assert left == [(b"host", b"h"), (b"cookie", b"a=b; __Host-a=c")]
     assert (sent.sign_ins, sent.visitor) == (("y.y.y", "x.x.x"), "")
-
-
-def test_many_cookies_of_others_put_none_of_ours_away() -> None:
-    """Any host of the domain can fill a browser with cookies; one with a backslash is dropped."""
-    ours = b"flowground_visitor=z; _streamlit_xsrf=2|a|b|c; flowground=x.x.x"
-    many = [(b"host", b"h"), (b"cookie", b"a=b; " * 10_000 + ours + b"; c=d"), (b"cookie", b"__Host-flowground=y")]
-    assert drop_costly_cookies(many, "flowground") == [(b"host", b"h"), (b"cookie", ours + b"; __Host-flowground=y")]
-    few = [(b"cookie", rb'a="\101"; b="c"; d'), (b"host", b"h")]
-    assert drop_costly_cookies(few, "flowground") == [(b"host", b"h"), (b"cookie", b'b="c"; d')]
-    assert drop_costly_cookies([(b"host", b"h")], "flowground") == [(b"host", b"h")]
 
 
 def test_a_ticket_becomes_a_cookie_that_scripts_cannot_read(house: AppServer) -> None:

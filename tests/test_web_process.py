@@ -194,24 +194,6 @@ def test_a_head_without_an_end_is_hung_up_on(server: AppServer, where: str) -> N
             client.sendall(PIECE * PIECES)
 
 
-def test_many_headers_are_as_much_as_one_long_one(server: AppServer) -> None:
-    def asked(count: int, *, end: bytes) -> str:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
-            client.sendall(b"GET /health" + HOST + b"x-some: 0123456789\r\n" * count + end)
-            return client.recv(65_536).decode().partition("\r\n")[0]
-
-    assert asked(2_000, end=b"\r\n") == "HTTP/1.1 200 OK"
-    assert asked(4_000, end=b"") == "HTTP/1.1 431 Request Header Fields Too Large"
-
-
-def test_a_body_in_small_pieces_is_no_head(server: AppServer) -> None:
-    whole = b'{"input_value": "%s"}' % (b"a" * 9_000)
-    pieces = (bytes([byte]) for byte in whole + b" " * 50_000)
-    key = {"x-api-key": server.token("heads"), "content-type": "application/json"}
-    answer = requests.post(f"{server.url}/api/v1/run/echo?shape=simple", data=pieces, headers=key, timeout=30)
-    assert (answer.status_code, len(answer.json()["text"])) == (200, 9_000)
-
-
 def test_half_a_ticket_is_given_up(tmp_path: Path) -> None:
     with AppServer(tmp_path, flows=["echo"], config={"limits": {"request_seconds": 0.5}}) as server:
         head = (

@@ -246,14 +246,6 @@ def test_all_flows_are_tested_and_files_with_mistakes_told(here: Here) -> None:
     assert here("keys", "create", "one", "--flow", "broken").err.startswith(says)
 
 
-def test_a_flow_without_tests_is_not_done(here: Here) -> None:
-    said = here("test", "echo", "loud")
-    assert (said.code, said.out) == (1, "")
-    assert said.err == ("Without tests: echo, shout.\nThere are no tests: a flow's stand under `tests:` in its file.\n")
-    assert here("test", "ecko").err == "There is no flow ecko (did you mean echo?).\n"
-    assert here("test", "flows/ecko.yaml").err == "flows/ecko.yaml: No such file or directory\n"
-
-
 def test_junit_holds_whatever_an_answer_holds(here: Here) -> None:
     hostile = '{name: "<&\\x01>", message: "\\x02 ]]> & <b>", expect: {contains: "\\x03"}}'
     write_gate(here, hostile, "{message: refund}")

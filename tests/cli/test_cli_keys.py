@@ -45,10 +45,3 @@ def test_a_key_sees_and_sets_what_is_said(here: Here) -> None:
 def test_keys_say_what_is_wrong(here: Here) -> None:
     assert here("keys", "create", "x", "--flow", "ecko").err == "There is no flow ecko (did you mean echo?).\n"
     assert here("keys", "revoke", "nothing").err == "There is no such token. `keys list` shows their ids.\n"
-
-
-def test_a_key_past_its_day_is_listed_as_expired(here: Here) -> None:
-    here("keys", "create", "old", "--expires", "1m")
-    assert here("keys", "list").last_line.split()[5] == "active"
-    change_tokens(here, "expires_at = 1.0")
-    assert here("keys", "list").last_line.split()[5] == "expired"

@@ -110,23 +110,6 @@ def test_while_vectors_are_missing_each_command_says_why_and_tests_ask_no_server
     assert searched.err.startswith(why)
 
 
-def test_a_name_may_be_its_end_where_no_other_ends_alike_and_a_wrong_one_is_answered_by_the_nearest(
-    folder: Here,
-) -> None:
-    said = folder("knowledge", "search", "travel/handbok", "Lyon")
-    nearest = "There is no knowledge travel/handbok (did you mean travel/handbook?)."
-    assert (said.code, said.err.startswith(nearest)) == (1, True)
-    assert folder("knowledge", "index", "handbook").out.startswith("travel/handbook: ")
-    flows = folder.folder / "flows"
-    (flows / "office.yaml").write_text((flows / "travel.yaml").read_text())
-    assert folder("knowledge", "search", "handbook", "Lyon").err.startswith("There is no knowledge handbook")
-
-
-def test_without_any_it_says_where_one_names_it(here: Here) -> None:
-    said = here("knowledge", "list")
-    assert said.err == "No flow and not config.yaml has `knowledge:`.\n"
-
-
 def test_what_authors_added_is_indexed_too(here: Here) -> None:
     (here.folder / "flows" / "travel.yaml").write_text(
         ECHO.replace("Echo", "Travel") + "knowledge:\n  handbook: {uploads: true}\n"

@@ -7,13 +7,12 @@ import stat
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from flowground.cli import main, project, resources
+from flowground.cli import project
 from flowground.flows.templates import TEMPLATES
 from flowground.providers.builtin import weights
 from tests.command_line import Here
@@ -61,15 +60,6 @@ def test_commands_in_its_folder_are_about_its_app(here: Here) -> None:
     made = (here.folder / "demo" / "flows" / "orders.yaml").read_text("utf-8")
     assert made.startswith("# yaml-language-server: $schema=../docs/flow.schema.json\n")
     assert (here.folder / "demo" / "data" / "flowground.db").exists()
-
-
-def test_commands_elsewhere_make_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(resources, "APP_FOLDER", tmp_path)
-    assert main(["keys", "create", "laptop"]) == 1
-    assert capsys.readouterr().err == "There is no app in this folder. `flowground new-project NAME` makes one.\n"
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -178,9 +168,3 @@ def test_a_model_that_is_here_is_not_fetched(here: Here) -> None:
     said = here("model", "download")
     assert (said.code, said.last_line) == (0, str(file))
     assert "Qwen2.5-Coder 0.5B, 0.5 GB, Apache-2.0" in said.err
-
-
-def test_a_model_file_of_ones_own_needs_no_download(here: Here) -> None:
-    write_folder(here.folder, config={"providers": {"local": {"path": "my.gguf"}}}, flows={})
-    said = here("model", "download")
-    assert (said.code, said.out) == (0, f"{here.folder / 'my.gguf'}\n")

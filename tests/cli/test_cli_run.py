@@ -75,16 +75,6 @@ def test_what_an_answer_of_a_server_cites_stands_below_it(here: Here, endpoint: 
             assert said.out == "You said: [2] [4]\n[2] a.pdf, page 3: Travel\n[4] b.txt\n"
 
 
-def test_a_server_gives_the_message_to_the_inputs_that_get_it_here(here: Here, endpoint: FakeRunEndpoint) -> None:
-    asked = ("shout", "--message", "hi")
-    endpoint.described = {"id": "shout", "input_type": "text"}
-    assert by(endpoint, here, *asked).code == 0
-    assert by(endpoint, here, *asked, "--input-type", "any").code == 0
-    endpoint.described = {"id": "shout", "input_type": "sung"}
-    assert by(endpoint, here, *asked).code == 0
-    assert [body.get("input_type") for body in endpoint.bodies] == ["text", "any", None]
-
-
 def test_a_servers_refusal_is_its_sentence_and_hint(
     here: Here, endpoint: FakeRunEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
