@@ -6,7 +6,7 @@ import pytest
 
 from tests.acme import enter_as
 from tests.house import PUBLIC, House
-from tests.open_page import answers, flow_text, go, say, visitor
+from tests.open_page import answers, flow_text, go, say, still, visitor
 from tests.servers import AppServer
 from tests.waiting import eventually
 
@@ -62,6 +62,9 @@ def test_a_flow_that_is_switched_off_ends_for_everybody_and_comes_back(
         assert composer.input_value() == "A long message of mine"
         go(page, house.url).get_by_text(OFF).wait_for()
         command(house, "flows", "on", "long")
-        eventually(lambda: go(guest, guest.url).get_by_text(OFF).count() == 0)
-        say(go(guest, f"{house.url}/public_flow/long"), "And now?")
+        go(guest, f"{house.url}/public_flow/long")
+        eventually(
+            lambda: still(guest).reload() and still(guest).get_by_text(OFF).count() == 0 and composer.is_enabled()
+        )
+        say(guest, "And now?")
         answers(guest).get_by_text("word5").wait_for()
