@@ -181,7 +181,7 @@ def test_its_type_or_name_says_how_to_read_it(here: Reading, site: Site, path: s
         (SitePage(b"x" * 3_000_001), {}, "has an answer of more than 3,000,000 bytes"),
         (SitePage(b"x"), {"hosts": ["docs.example.com"]}, "is no host that `outgoing.hosts` of config.yaml allows."),
         (SitePage(b"x"), {"private_networks": []}, "(`outgoing.private_networks` names those of your own)"),
-        (SitePage(b"PK\x03\x04", "text/html"), {}, "as .html is a ZIP archive that is damaged"),
+        (SitePage(b"PK\x03\x04", "text/html"), {}, "as .html holds no text, whatever its name says."),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence_with_its_address(

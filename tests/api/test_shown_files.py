@@ -120,10 +120,10 @@ async def test_a_model_that_sees_no_pictures_says_so_before_anything_is_stored(a
 async def test_a_document_without_a_text_is_a_sentence_beside_the_answer_and_no_data(asked: Asked) -> None:
     answer = await ask(asked[0], "echo", ("b.zip", b"PK\3\4 damaged"))
     (note,) = answer["warnings"]
-    assert note.startswith("b.zip is a ZIP archive that is damaged")
+    assert note.startswith("b.zip is no kind of file that is read")
     assert f"[This file could not be read: {note}]" in answer["text"]
     refused = (await ask(asked[0], "data", ("b.zip", b"PK\3\4 damaged"), status=422))["detail"]
-    assert (refused["code"], "b.zip is a ZIP archive" in refused["message"]) == ("file_unreadable", True)
+    assert (refused["code"], "b.zip is no kind of file" in refused["message"]) == ("file_unreadable", True)
     assert "Bread" in (await ask(asked[0], "data", ("b.txt", b"Bread")))["text"]
 
 
