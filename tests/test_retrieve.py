@@ -253,3 +253,12 @@ PAGE = "The filter `page` is a page, or the first and the last, not"
 )
 def test_a_filter_that_is_none_is_a_mistake_of_the_file(filters: str, says: str) -> None:
     assert any(said.endswith(says) for said in mistakes(FLOW.format(name="handbook", more=f", filters: {filters}")))
+
+
+def test_filters_that_cannot_be_filled_say_how_they_can() -> None:
+    for filters, expected in (
+        ("{team: '{asked}'}", "Nobody gives the variable `{asked}`: give `asked: …` beside it, or let an"),
+        ("{team: '${In}'}", "`${In}` is no value of a filter: write `{name}` there and `name: ${In}` beside"),
+    ):
+        (says,) = mistakes(FLOW.format(name="handbook", more=f", filters: {filters}"))
+        assert expected in says

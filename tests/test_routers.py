@@ -69,3 +69,9 @@ async def test_no_pattern_keeps_the_process_over_a_long_text(pattern: str) -> No
         text = "x" * 8_000 + said
         output = await run("ConditionalRouter", input_text=text, operator="regex", match_text=usual)
         assert list(output.values) == [port]
+
+
+async def test_a_bracket_that_stands_for_itself_begins_no_flags() -> None:
+    pattern = r"[0-9]+ ?\(?ext\.? ?[0-9]+\)?"
+    output = await run("ConditionalRouter", input_text="12 (ext. 3)", operator="regex", match_text=pattern)
+    assert "true_result" in output.values

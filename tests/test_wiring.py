@@ -130,3 +130,22 @@ def test_a_mistake_in_a_secret_never_shows_it(monkeypatch: pytest.MonkeyPatch, f
     assert problem.message == expected
     assert "s3cret" not in str(problem)
     assert "ask" in expected or problem.value in (None, '"${env:NOT_SET}"')
+
+
+def test_a_page_asks_for_fifty_fields() -> None:
+    def ask_for(count: int) -> str:
+        names = [f"v{number}" for number in range(count)]
+        template, variables = "".join(f"{{{name}}}" for name in names), "".join(f", {name}: x" for name in names)
+        entries = "".join(f"\n    - {{field: Prompt.{name}, ask: true}}" for name in names)
+        return f"""
+components:
+  Prompt: {{type: Prompt, template: "{template}"{variables}}}
+  Out: {{type: ChatOutput, input_value: "${{Prompt}}"}}
+api:
+  overridable:{entries}
+"""
+
+    assert len(wired(ask_for(50)).policy.asked) == 50
+    assert len(mistakes(ask_for(52))) == 2
+    (said,) = mistakes(ask_for(51))
+    assert said.endswith("`Prompt.v50`: a page asks for 50 fields, and there are as many before it.")

@@ -1,5 +1,6 @@
 """Components that read files: Retrieve finds passages, File reads whole files."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from flowground.core.words import Schema
 from flowground.knowledge.extraction import Extracted
 from flowground.knowledge.searching import read_filters
 
+_REFERENCE = re.compile(r"\$\{[^{}]+\}")
 _NO_KEYS = ("source", "page")
 """Filters with patterns and numbers, which hold no variables."""
 
@@ -62,11 +64,16 @@ class Retrieve(VariablesTool):
         """An empty name of a knowledge, wrong filters, and variables without a value."""
         if not self.knowledge:
             yield Mistake("knowledge", "`knowledge` is a name under `knowledge:`.")
+        keys = _list_keys(self.filters)
+        if reference := _REFERENCE.search(str(keys)):
+            instead = f"write `{{name}}` there and `name: {reference[0]}` beside `filters`."
+            yield Mistake("filters", f"`{reference[0]}` is no value of a filter: {instead}")
+            return
         try:
             read_filters(self.filters or {})
         except RunError as error:
             yield Mistake("filters", error.message)
-        yield from find_variable_mistakes(self, {"filters": _list_keys(self.filters)}, self.__pydantic_extra__)
+        yield from find_variable_mistakes(self, {"filters": keys}, self.__pydantic_extra__)
 
     def list_written_filters(self) -> Mapping[str, Any]:
         """The filters without variables, which are the same in each run."""

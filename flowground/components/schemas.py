@@ -33,7 +33,7 @@ _TOKEN = re.compile(
     |(?P<times>\{[0-9,\s]+\})|(?P<mark>[*+?|^$])|(?P<open>\()|(?P<close>\))|.""",
     re.VERBOSE | re.DOTALL,
 )
-_IS_SPACED = re.compile(r"\(\?[a-zA-Z-]*x")
+_IS_SPACED = re.compile(r"(?<!\\)(?:\\\\)*\(\?[a-zA-Z-]*x")
 """The pattern may contain comments."""
 MOST_STEPS = 200_000
 """The most keywords of a schema that one check tries on values: some seconds of CPU time. A schema that refers to

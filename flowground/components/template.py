@@ -29,7 +29,7 @@ LONGEST_TEMPLATE = 256_000
 """The most characters of a template itself."""
 MOST_VARIABLES = 1_000
 """The most variables in one template; a repeated one counts each time."""
-_SHORT = 10_000
+_SHORT = 1_000
 """The most characters of a template that is kept parsed."""
 _VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([^\W\d]\w*)\})")
 """A name in braces, after an even number of braces: each two of those are one plain brace."""
@@ -133,7 +133,7 @@ def _parse(source: str) -> Template:
     return Template(tuple(parts))
 
 
-@lru_cache(512)
+@lru_cache(128)
 def _parse_short(source: str) -> Template:
     return _parse(source)
 

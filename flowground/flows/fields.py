@@ -242,14 +242,17 @@ def check_overridable(
 
     `kinds` are the types of the flow's components, without unknown ones.
     """
-    message = find_message_kind(kinds.values())
+    asked, message = 0, find_message_kind(kinds.values())
     for index, entry in enumerate(flow.api.overridable or ()):
         wrong = _find_wrong_entry(flow, kinds, connections, entry)
         kind = kinds.get(entry.field.partition(".")[0])
         if kind and not wrong:
             unaskable = None
             if is_asked(entry, kind, message=message):
+                asked += 1
                 unaskable = _find_unaskable(entry, kind, message=message)
+                if not unaskable and asked > MOST_ASKED:
+                    unaskable = f"a page asks for {MOST_ASKED} fields, and there are as many before it"
             elif entry.required:
                 unaskable = "`required` is for what people are asked for: add `ask: true`"
             if unaskable:

@@ -288,8 +288,5 @@ def _open_invitation(wired: WiredFlow) -> None:
             return
         link, secret = bridge.ask(people.invite_to_flow, caller, wired.id, name, display_name=shown)
         slot.empty()
-        if now.audience == "people":
-            with bridge.render_refusals():  # the link is shown all the same: the account exists
-                bridge.ask(share, caller, wired.id, replace(now, members=now.members | {link.member}))
         who, again = shown.strip() or name.strip(), partial(empty_names, _INVITED)
         render_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=again)
