@@ -17,7 +17,7 @@ from flowground.store.people import removals
 from flowground.store.runs import feedback, progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
-from tests.waiting import eventually
+from tests.waiting import eventually, list_files
 
 WORD = "qcanaryz"
 """In lower case, as members' names are."""
@@ -29,7 +29,7 @@ def find_in_files(folder: Path, word: str = WORD) -> list[str]:
 
     A log is read before its database, into which what it holds may move meanwhile.
     """
-    files = sorted((file for file in folder.rglob("*") if file.is_file()), reverse=True)
+    files = sorted(list_files(folder), reverse=True)
     assert files, folder
     return [file.name for file in files if word.encode() in _read_if_there(file).lower()]
 

@@ -22,6 +22,7 @@ from flowground.store.people import members, removals
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from tests.flow_texts import wired
+from tests.waiting import list_files
 
 pytestmark = pytest.mark.anyio
 ADA = Owner("member", "ada")
@@ -46,7 +47,7 @@ async def kept(store: Store, tmp_path: Path) -> AsyncIterator[Files]:
 
 
 def list_bytes(kept: Files) -> list[Path]:
-    return [path for path in kept.folder.rglob("*") if path.is_file()]
+    return list_files(kept.folder)
 
 
 async def delete(kept: Files, file: StoredFile, owner: str = "") -> bool:

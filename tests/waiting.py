@@ -1,7 +1,9 @@
 """Waiting for what another thread or process does, with an end: a test that never gets it fails instead of hanging."""
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,3 +16,8 @@ def eventually(look: Callable[[], T], *, within: float = 60) -> T:
         assert time.monotonic() < end, f"not within {within} s; at last it was {found!r}"
         time.sleep(0.1)
     return found
+
+
+def list_files(folder: Path) -> list[Path]:
+    """All files below a folder, from which somebody may delete files and folders meanwhile."""
+    return [Path(place) / name for place, _, names in os.walk(folder) for name in names]

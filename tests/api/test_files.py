@@ -15,7 +15,7 @@ from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.canary import WORD
 from tests.running import chat_flow
-from tests.waiting import eventually
+from tests.waiting import eventually, list_files
 
 pytestmark = pytest.mark.anyio
 PNG = b"\x89PNG\r\n\x1a\n" + WORD.encode() * 40
@@ -52,7 +52,7 @@ async def send(api: Api, flow: str, name: str, data: bytes, **headers: str) -> h
 
 
 def list_bytes(tmp_path: Path) -> list[Path]:
-    return [path for path in (tmp_path / "data" / "files").rglob("*") if path.is_file()]
+    return list_files(tmp_path / "data" / "files")
 
 
 async def test_v1_is_as_recorded(api: Api) -> None:
