@@ -91,7 +91,7 @@ def test_on_a_telephone_the_new_token_is_where_one_looks_and_all_is_copied_by_to
 def test_the_pane_knows_the_flow_that_one_was_looking_at(house: AppServer, browser: "Browser") -> None:
     with visitor(browser, permissions=CLIPBOARD) as page:
         go(enter_as(page, house, "olga"), f"{house.url}/api_access")
-        page.get_by_role("textbox", name="Search flows").fill("other 5")
+        page.get_by_role("searchbox", name="Search flows").fill("other 5")
         page.get_by_text("/api/v1/run/other-4").wait_for(state="detached")
         page.get_by_role("link", name="Other 5").click()
         address = page.get_by_role("button", name="Copy the address")
