@@ -179,15 +179,17 @@ HI = chunked(delta("Hi"), end=False)
 
 
 @pytest.mark.parametrize(
-    ("answer", "fault"),
+    ("answer", "seconds", "fault"),
     [
-        ([HI, HANG_UP], ProviderUnreachable),
-        ([chunked(delta("Hi"))], ProviderUnreachable),
-        ([HI, 60.0], ProviderTimeout),
+        ([HI, HANG_UP], 30, ProviderUnreachable),
+        ([chunked(delta("Hi"))], 30, ProviderUnreachable),
+        ([HI, 60.0], 3, ProviderTimeout),
     ],
 )
-async def test_an_answer_without_its_end_is_broken_and_not_begun_anew(answer: list[Part], fault: Any) -> None:
-    async with model(answer, seconds=0.7) as (provider, server), aclosing(provider.stream(CALL)) as pieces:
+async def test_an_answer_without_its_end_is_broken_and_not_begun_anew(
+    answer: list[Part], seconds: float, fault: Any
+) -> None:
+    async with model(answer, seconds=seconds) as (provider, server), aclosing(provider.stream(CALL)) as pieces:
         assert await anext(pieces) == "Hi"
         await fault_of(anext(pieces), fault)
         assert len(server.asked) == 1

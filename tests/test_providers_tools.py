@@ -231,6 +231,6 @@ async def test_calls_that_grow_without_end_are_refused_while_they_do(part: str) 
 
 async def test_a_break_among_arguments_is_a_broken_connection_and_no_call() -> None:
     begun = chunked(called(piece(0, '{"loc', key="a", name="get_weather")), end=False)
-    async with model([begun, HANG_UP], [begun, 60.0], seconds=0.5, retries=0) as (provider, _):
-        await fault_of(hear(provider, CALL), ProviderUnreachable)
-        await fault_of(hear(provider, CALL), ProviderTimeout)
+    for then, seconds, fault in ((HANG_UP, 30, ProviderUnreachable), (60.0, 0.5, ProviderTimeout)):
+        async with model([begun, then], seconds=seconds, retries=0) as (provider, _):
+            await fault_of(hear(provider, CALL), fault)
