@@ -258,9 +258,10 @@ export class View {
   /** "open", "away", or the frame that closed the socket for good. */
   changeLink(state) {
     clearTimeout(this.lost);
+    if (state === "open") this.ask(); // before what waited for the connection is said in this conversation
     this.composer.setLink(state === "open");
-    if (state === "open") this.ask();
-    else if (state === "away") {
+    if (state === "open") return;
+    if (state === "away") {
       this.isAsking = false;
       this.ratings.pressed.clear(); // what was not told back is asked for again with the conversation
       if (this.pending) this.pending.isSaidAfter = false;

@@ -9,6 +9,7 @@ globalThis.removeEventListener ??= () => {};
 let isTouched = false;
 globalThis.matchMedia ??= () => ({ matches: isTouched });
 
+const { View } = await import("../src/chat.js");
 const { Composer } = await import("../src/chat/composer.js");
 const { Drafts } = await import("../src/chat/page.js");
 const { hearFrame } = await import("../src/chat/frames.js");
@@ -74,6 +75,14 @@ test("what is not sent waits for the first connection, and stays once that is lo
   composer.setLink(true);
   assert.equal(did.length, 1);
   assert.equal(composer.text, "Hello");
+});
+
+test("what waited for the connection is said in the conversation that is asked for first", () => {
+  const { composer, did } = makeComposer();
+  composer.setLink(false);
+  composer.submit();
+  View.prototype.changeLink.call({ composer, ask: () => did.push(["open"]) }, "open");
+  assert.deepEqual(did, [["open"], ["send", "Hello"]]);
 });
 
 test("a text that was refused stands before what was typed since", () => {
