@@ -3,11 +3,11 @@
 `python -m bench.weigh --check` writes nothing: it ends with 1, and a sentence for each measure that is over the limit
 in force.
 
-A line is one with code on it: no blank, no comment, no docstring; of JavaScript and CSS every line counts. The names
-at the top are the modules and packages beside flowground/__init__.py. A module with one reader is a file of flowground,
-`__init__.py` aside, that exactly one other file of flowground/, pages/ or app.py imports, in whole or a name of it. How
-a run is traced says `bench.entered`. The seconds of tests are those that the last whole run of `pytest` took and left
-in pytest's cache as `tests/seconds`; a figure that is not known is kept as docs/weight.md has it.
+A line is one with code on it: no blank, no comment, no docstring. The names at the top are the modules and packages
+beside flowground/__init__.py. A module with one reader is a file of flowground, `__init__.py` aside, that exactly one
+other file of flowground/, pages/ or app.py imports, in whole or a name of it. How a run is traced says `bench.entered`.
+The seconds of tests are those that the last whole run of `pytest` took and left in pytest's cache as `tests/seconds`; a
+figure that is not known is kept as docs/weight.md has it.
 """
 
 import argparse
@@ -54,14 +54,14 @@ def count_in(folder: str) -> int:
 
 
 def count_javascript() -> int:
-    files = [path for path in (ROOT / "frontend" / "src").rglob("*") if path.suffix in (".js", ".mjs", ".css")]
-    return sum(len(path.read_text("utf-8").splitlines()) for path in files)
+    texts = (path.read_text("utf-8") for path in (ROOT / "frontend" / "src").rglob("*.[jc]s*"))
+    lines = (line.strip() for text in texts for line in re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL).splitlines())
+    return sum(bool(line) and not line.startswith("//") for line in lines)
 
 
 def count_names() -> int:
     """At the top of the package."""
-    modules = [path for path in (ROOT / "flowground").glob("*.py") if not path.name.startswith("__")]
-    return len(modules) + len(list((ROOT / "flowground").glob("*/__init__.py")))
+    return sum(len(list((ROOT / "flowground").glob(names))) for names in ("[!_]*.py", "*/__init__.py"))
 
 
 def count_words() -> int:

@@ -49,7 +49,7 @@ def test_an_override_is_in_the_three_tabs_and_in_the_answer_of_the_copied_code(a
     assert pane.get_by_role("tab", selected=True).inner_text() == "Temporary overrides (1)"
     for tab in ("Python", "JavaScript", "cURL"):
         code_of(pane, tab).get_by_text("🦊").first.wait_for()
-    pane.get_by_role("button", name="Make a token that may").click()
+    pane.get_by_role("button", name="Make such a token").click()
     fill(ada, Name="a program")
     pane.get_by_role("button", name="Make a token", exact=True).click()
     pane.get_by_text("Your new token").wait_for()

@@ -54,7 +54,7 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         page.get_by_text("These overrides need a token that may set fields").wait_for()
         assert abs(measure_at_rest(tone)["top"] - before) < 8
         page.get_by_role("checkbox", name=SETS, checked=True).wait_for(state="attached")
-        way = page.get_by_role("button", name="Make a token that may")
+        way = page.get_by_role("button", name="Make such a token")
         for place in (tone, page.get_by_role("slider", name="Temperature")):
             place.scroll_into_view_if_needed()
             assert is_in_sight(way)  # without a step

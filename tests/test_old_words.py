@@ -87,3 +87,5 @@ def test_the_catalogue_lists_warnings_of_what_serves_and_logs_them_once(
     folder.write("talk.yaml", OLD + "nmae: x\n")
     assert folder.catalogue.find_stale("talk") is not None
     assert folder.catalogue.list_warnings() == {}
+    assert "`nmae`" in caplog.messages[-1]
+    assert caplog.messages[-1].endswith("What it was before answers until the next start.")

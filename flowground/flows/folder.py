@@ -384,9 +384,10 @@ class Catalogue:
 
     def _log_new(self) -> None:
         for name, file in self._folder.files.items() if self._is_logging else ():
-            if file.serving is None and file.error is not None and not file.is_logged:
+            if file.error is not None and not file.is_logged:
                 file.is_logged = True
-                _log.warning("A flow file cannot be used: %s", _summarize(file.error.problems, "more mistake"))
+                until = " What it was before answers until the next start." if file.serving else ""
+                _log.warning("A flow file cannot be used: %s%s", _summarize(file.error.problems, "more mistake"), until)
             if (warnings := self._registry.warnings.get(name)) and not file.is_warned:
                 file.is_warned = True
                 _log.warning("A flow file works, and should be changed: %s", _summarize(warnings, "more warning"))

@@ -73,7 +73,7 @@ _SAMPLE_CHARS = 200
 
 _scroll_into_view = st.components.v2.component(
     "flowground_in_sight",
-    js='export default ({ parentElement }) => parentElement.scrollIntoView({ block: "nearest" });\n',
+    js='export default ({ parentElement }) => { parentElement.scrollIntoView({ block: "nearest" }); };\n',
     isolate_styles=False,
 )
 

@@ -102,9 +102,7 @@ def render_lacking(caller: Caller, wired: WiredFlow, fresh: FreshToken | None, t
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False, border=True, key=key):
         st.caption(f":orange[:material/key_off:] {says}")
         if caller.sets_unprotected:  # head.js scrolls to the form and focuses its first field
-            render_action(
-                "Make a token that may", _choose_setting, wired, key=f"tokens:tick:{wired.id}", kind="secondary"
-            )
+            render_action("Make such a token", _choose_setting, wired, key=f"tokens:tick:{wired.id}", kind="secondary")
 
 
 def _choose_setting(wired: WiredFlow) -> None:

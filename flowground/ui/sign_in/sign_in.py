@@ -38,7 +38,7 @@ _FOCUS = """<script>{
   enter();
 }</script>"""
 """Focuses the only field of the page."""
-_CODE_PLACE = "The owner code is in the terminal where Flowground was started."
+_CODE_PLACE = "The owner code shows that this server is yours. It is in the terminal where Flowground was started."
 
 
 def render_sign_in() -> None:
