@@ -16,14 +16,14 @@ MOST = 64_000
 class Reader:
     """The other side: takes frames while it is `open`."""
 
-    def __init__(self, unsent: UnsentFrames | None = None) -> None:
+    def __init__(self, unsent: UnsentFrames | None = None, *, seconds: float = 60) -> None:
         self.taken: list[str] = []
         self.given_up = self.refills = 0
         self.more: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
         self.outbox = Outbox(
-            self.take, seconds=0.2, give_up=self.note_end, refill=self.refill, unsent=unsent or UnsentFrames()
+            self.take, seconds=seconds, give_up=self.note_end, refill=self.refill, unsent=unsent or UnsentFrames()
         )
 
     async def take(self, message: Message) -> None:
@@ -41,8 +41,8 @@ class Reader:
 
 
 @pytest.fixture
-async def reader() -> AsyncIterator[Reader]:
-    reader = Reader()
+async def reader(request: pytest.FixtureRequest) -> AsyncIterator[Reader]:
+    reader = Reader(seconds=getattr(request, "param", 60))
     task = asyncio.create_task(reader.outbox.run())
     yield reader
     task.cancel()
@@ -88,6 +88,7 @@ async def test_who_does_not_read_is_not_listened_to(reader: Reader) -> None:
     assert [len(frame) for frame in reader.taken] == [MOST, 1]
 
 
+@pytest.mark.parametrize("reader", [0.2], indirect=True)
 async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_waits_for_it(reader: Reader) -> None:
     reader.open.clear()
     reader.outbox.put("x" * (MOST + 1))

@@ -18,7 +18,7 @@ from tests.test_api_request import load, talk
 from tests.test_settings import refusal
 
 pytestmark = pytest.mark.anyio
-CONFIG = {"functions": {"modules": ["tests.own_functions"], "seconds": 0.5}}
+CONFIG = {"functions": {"modules": ["tests.own_functions"], "seconds": 2}}
 
 
 def calling(function: str = "find_order", *, as_tool: bool = True, **fields: Any) -> str:
@@ -100,7 +100,7 @@ async def test_only_public_functions_of_named_modules_are_there(name: str, tmp_p
         ("find_order", {"number": 0}, "`tests.own_functions.find_order` failed."),
         ("leave", {}, "`tests.own_functions.leave` failed."),
         ("find_order", {}, "`number` of `tests.own_functions.find_order` does not fit"),
-        ("sleep_well", {"seconds": 60}, "took longer than 0.5 seconds"),
+        ("sleep_well", {"seconds": 60}, "took longer than 2 seconds"),
         ("give_anything", {}, "gives what no JSON can hold"),
     ],
 )
@@ -112,13 +112,13 @@ async def test_a_call_that_fails_is_a_sentence(function: str, arguments: Any, sa
 
 
 async def test_functions_that_never_return_stop_no_other(caplog: pytest.LogCaptureFixture) -> None:
-    functions = Functions(FunctionSettings(modules=("tests.own_functions",), seconds=0.3), Path())
+    functions = Functions(FunctionSettings(modules=("tests.own_functions",), seconds=1), Path())
     wait, find = (functions.find(f"tests.own_functions.{name}").call for name in ("wait_for_release", "find_order"))
     try:
         for _ in range(2):
             done = await asyncio.gather(*(wait({}) for _ in range(8)), return_exceptions=True)
             assert [str(error) for error in done] == [
-                "`tests.own_functions.wait_for_release` took longer than 0.3 seconds."
+                "`tests.own_functions.wait_for_release` took longer than 1 seconds."
             ] * 8
             assert (await find({"number": 7}))["number"] == 7
         assert len([line for line in caplog.messages if "has not returned" in line]) == 16

@@ -174,7 +174,7 @@ LASTING = {name: chat_flow(f"scripted:{name}") for name in ("long", "slow")}
 @pytest.fixture
 async def hasty(tmp_path: Path) -> AsyncIterator[Api]:
     """Nobody's run goes on for longer than a moment."""
-    async with serving(tmp_path, config={"limits": {"resume_seconds": 0.2}}, flows=LASTING) as opened:
+    async with serving(tmp_path, config={"limits": {"resume_seconds": 1}}, flows=LASTING) as opened:
         yield opened
 
 
@@ -210,7 +210,7 @@ async def test_a_stream_that_cannot_be_resumed_is_a_stream_all_the_same(tmp_path
 
 
 async def test_a_run_that_is_followed_goes_on_beyond_the_while(hasty: Api) -> None:
-    turn = await start(hasty, "slow", "a b c d e f g h i j k l")
+    turn = await start(hasty, "slow", "word " * 30)
     async with aclosing(turn.follow()) as events:  # takes longer than the while
         told = [item.event async for item in events]
     assert type(told[-1]).__name__ == "TurnFinished"
