@@ -50,7 +50,7 @@ async def talk(folder: Path, flow: str, message: str, *, config: Mapping[str, An
         wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
         request = RunRequest(message, session_id="s")
         *_, end = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
-        return end.outputs[0].text  # type: ignore[union-attr]
+        return end.outputs[0].text  # type: ignore[union-attr]  # it has finished
 
 
 def load(text: str) -> WiredFlow:

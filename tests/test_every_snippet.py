@@ -249,7 +249,7 @@ def test_pieces_are_shown_as_they_come(app: AppServer, language: str, tmp_path: 
     env = clean_environment(FLOWGROUND_API_KEY=app.environment["FLOWGROUND_API_KEY"])
     with subprocess.Popen([program(language), str(script)], env=env, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        pieces = list(iter(lambda: os.read(process.stdout.fileno(), 65_536), b""))  # type: ignore[union-attr]
+        pieces = list(iter(lambda: os.read(process.stdout.fileno(), 65_536), b""))  # type: ignore[union-attr]  # it is a pipe
     assert process.returncode == 0
     assert len(pieces) > 20
     if language != "curl":
