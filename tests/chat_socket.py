@@ -227,11 +227,6 @@ class TalkHere(Talk):
         """The server gives up on a page that takes nothing."""
         assert self._was_cut.wait(60)
 
-    @property
-    def was_cut(self) -> bool:
-        """Whether the server gave up on the page."""
-        return self._was_cut.is_set()
-
     def wait_for_end(self) -> None:
         """The server has done with the page. Raises TimeoutError."""
         self._serving.result(60)

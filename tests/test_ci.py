@@ -1,7 +1,5 @@
 """Which tests a run asks and what turns it red: pytest with the project's two kinds, on a few small tests."""
 
-import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,11 +121,3 @@ def test_every_test_has_a_limit(request: pytest.FixtureRequest) -> None:
 def test_providers_say_what_the_skip_of_the_real_model_may_say() -> None:
     files = sorted((ROOT / "flowground" / "providers" / "builtin").glob("*.py"))
     assert any(NO_SOURCE in file.read_text("utf-8") for file in files)
-
-
-def test_ci_asks_what_the_readme_names() -> None:
-    assert "&& pytest" in (ROOT / "README.md").read_text("utf-8")
-    script = ROOT / ".ci" / "run"
-    assert re.search(r"^pytest$", script.read_text("utf-8"), re.MULTILINE)
-    assert os.access(script, os.X_OK)
-    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0

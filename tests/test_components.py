@@ -16,7 +16,7 @@ from flowground.components import COMPONENTS
 from flowground.components.base import Component, Context, InnerAnswer, Output
 from flowground.components.template import parse_template
 from flowground.core.caller import LOCAL_OWNER, RunRequest
-from flowground.core.errors import ModelNotReady, ProviderBusy, RunError
+from flowground.core.errors import ModelNotReady, RunError
 from flowground.core.events import ModelProgress, TurnFinished
 from flowground.core.messages import Usage
 from flowground.core.values import LONGEST, PastMessage
@@ -175,13 +175,6 @@ async def run(kind: str, said: str | None = None, *, emitted: list[Any] | None =
     return await component.run(Context("It", said, SaidBefore(*SAID), ScriptedModels(), watched, run_no_flow))
 
 
-@pytest.mark.parametrize("kind", ["ChatInput", "TextInput"])
-async def test_an_input_gives_the_requests_text_else_its_own(kind: str) -> None:
-    for said, given in (("from outside", "from outside"), (None, "own"), ("", "")):
-        assert read(await run(kind, said, input_value="own")) == given
-    assert read(await run(kind)) == ""
-
-
 async def test_a_prompt_fills_its_variables_and_looks_at_no_value_again() -> None:
     output = await run("Prompt", template="Hi {name}, {{name}} {name}", name="{other} ${X}")
     assert read(output) == "Hi {other} ${X}, {name} {other} ${X}"
@@ -246,12 +239,6 @@ async def test_who_needs_the_whole_answer_waits_for_a_model_where_somebody_watch
     assert [piece.received for piece in emitted] == [0, 400, 800, 1000]
     with pytest.raises(ModelNotReady):
         await run(kind, model="fetching", **WHOLE[kind])
-
-
-async def test_a_models_failure_is_raised() -> None:
-    for emitted in (None, list[Any]()):
-        with pytest.raises(ProviderBusy):
-            await run("LanguageModel", model="busy", input_value="x", emitted=emitted)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from starlette.types import Message
 
 from flowground.app.runtime import Runtime
-from flowground.ui.conversation.shown import Outbox, UnsentFrames
 from tests.chat_socket import TalkHere, Told, join_texts
 from tests.in_process import runtime_of
 from tests.servers import write_folder
@@ -115,32 +113,3 @@ def test_a_page_that_was_cut_off_for_reading_nothing_leaves_nothing_behind(tmp_p
             lazy.wait_for_cut()
             lazy.leave()
             lazy.wait_for_end()
-
-
-def have_been_cut(pages: list[TalkHere], number: int) -> bool:
-    return sum(page.was_cut for page in pages) == number
-
-
-@pytest.mark.anyio
-async def test_who_has_64_000_characters_to_read_is_not_listened_to() -> None:
-    taken: list[Message] = []
-    opened = asyncio.Event()
-
-    async def take(message: Message) -> None:
-        await opened.wait()
-        taken.append(message)
-
-    unread = Outbox(take, seconds=60, give_up=lambda: None, refill=lambda: None, unsent=UnsentFrames())
-    sending = asyncio.create_task(unread.run())
-    unread.put("x" * 64_000)
-    assert (unread.is_full, await asyncio.wait_for(unread.wait_for_room(), 20)) == (False, True)
-    unread.put("y")
-    waiting = asyncio.create_task(unread.wait_for_room())
-    await asyncio.sleep(0.05)
-    assert (unread.is_full, waiting.done()) == (True, False)
-    opened.set()
-    assert await asyncio.wait_for(waiting, 20)
-    await unread.flush()
-    assert (unread.is_full, [len(message["text"]) for message in taken]) == (False, [64_000, 1])
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)

@@ -1,23 +1,18 @@
 """The policy of a flow's fields: what each takes, who may set it, and what edits it."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from flowground.components import COMPONENTS
-from flowground.components.base import declare
-from flowground.components.io import TextInput
-from flowground.core.caller import LOCAL_OWNER, RunRequest
-from flowground.core.errors import TweaksRefused
+from flowground.core.caller import LOCAL_OWNER
 from flowground.flows.fields import FieldPolicy
-from flowground.flows.tweaks import apply_tweaks
-from flowground.flows.wiring import WiredFlow, wire
+from flowground.flows.wiring import WiredFlow
 from flowground.store import publications
 from flowground.store.people import members
 from flowground.store.publications import Sharing
 from tests.api.serving import serving
-from tests.flow_texts import parsed, wired
+from tests.flow_texts import wired
 from tests.servers import SHIPPED_FLOWS, shipped_flow
 from tests.talk import FLOW, MEMBER, OPENED, TALK
 
@@ -92,47 +87,6 @@ def test_from_outside_there_is_only_what_the_author_opened() -> None:
     assert not any(word in seen for word in ("Talk of", "${", "Hello", "tea"))
 
 
-class Measured(TextInput):
-    """Numbers with no bound, one, or two."""
-
-    type_name: ClassVar[str] = "Measured"
-
-    free: float = declare(0.5, "Free", "No bound.")
-    least: float = declare(0.5, "Least", "A lower bound.", ge=0)
-    most: float = declare(0.5, "Most", "An upper bound.", le=9)
-    wide: float = declare(3.0, "Wide", "Two bounds.", ge=0, le=3)
-    narrow: float = declare(1.0, "Narrow", "Two bounds.", ge=1, le=2)
-    either: int | float = declare(1, "Either", "Whole or not.")
-    few: int = declare(950, "Few", "A hundred numbers.", ge=900, le=1_000)
-    many: int = declare(950, "Many", "Over a thousand numbers.", ge=0, le=1_001)
-
-
-MEASURED = wire(
-    parsed("""
-components:
-  In: {type: Measured}
-  Out: {type: ChatOutput, input_value: "${In}"}
-api:
-  overridable: [{field: In.free, min: 1, choices: [0, 1, 2]}, {field: In.least, max: 3, choices: [2, 3, 4]},
-    In.most, In.wide, In.narrow, In.either, {field: In.few, min: 950, max: 950}, In.many]
-"""),
-    types={**COMPONENTS, "Measured": Measured},
-)
-
-
-def test_a_number_is_edited_as_far_as_its_bounds_go() -> None:
-    found = {field.name: field for field in fields(MEASURED).values()}
-    steps = {name: field.step for name, field in found.items() if field.type.is_number and not field.type.is_whole}
-    assert steps == {"free": 0.1, "least": 0.1, "most": 0.1, "wide": 0.1, "narrow": 0.01, "either": 0.1}
-    widgets = {name: found[name].widget for name in ("most", "wide", "narrow", "few", "many")}
-    assert widgets == {"most": "number", "wide": "slider", "narrow": "slider", "few": "slider", "many": "integer"}
-    assert (found["free"].choices, found["least"].choices) == ((1, 2), (2, 3))
-
-    with pytest.raises(TweaksRefused) as caught:
-        apply_tweaks(MEASURED, RunRequest(tweaks={"In": {"either": "x"}}), unknown="refuse")
-    assert caught.value.message == '`In.either` is a whole number or a number, not "x".'
-
-
 BOUNDED = """\
 name: Bounded
 components:
@@ -202,14 +156,6 @@ async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Pat
                     assert response.status_code in (taken if is_taken else (422,)), (flow.id, key, value)
                     tried[is_open] += 1
     assert min(tried.values()) > 20
-
-
-def test_two_entries_for_one_field_mean_the_last() -> None:
-    entries = "[{field: Topic.input_value, choices: [tea]}, {field: Topic.input_value, choices: [milk]}]"
-    flow = wired(TALK + f"api: {{overridable: {entries}}}\n")
-    assert fields(flow)["Topic.input_value"].choices == ("milk",)
-    for tweaks in ({"tweaks": {"Topic": {"input_value": "milk"}}}, {"input_value": "milk", "input_type": "text"}):
-        apply_tweaks(flow, RunRequest(**tweaks), unknown="refuse")
 
 
 def test_a_text_input_that_is_opened_is_asked_and_others_where_their_author_says_so() -> None:

@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 from flowground.core.errors import FlowError
-from flowground.core.yaml_file import Position, SourceLocation
+from flowground.core.yaml_file import Position
 from flowground.flows.parse import parse_flow
 from tests.flow_texts import components, mistakes, parsed, reads
 
@@ -189,11 +189,3 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 def test_a_hostile_file_is_one_mistake_soon(text: str | bytes, expected: str) -> None:
     (said,) = mistakes(text)
     assert expected in said
-
-
-def test_a_place_follows_a_text() -> None:
-    line = SourceLocation(Position(1, 1), Position(1, 7), Position(1, 8))
-    assert line.find_position("abc", 2) == Position(1, 10)
-    block = SourceLocation(Position(1, 1), Position(1, 7), Position(2, 3), is_block=True)
-    assert block.find_position("ab\ncd", 4) == Position(3, 4)
-    assert SourceLocation(Position(1, 1), Position(1, 7)).find_position("abc", 2) == Position(1, 7)

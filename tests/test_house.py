@@ -1,6 +1,7 @@
 """What nothing else holds: requirements, versions, what git may not know, what CI runs."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -74,7 +75,10 @@ def test_every_requirement_says_why() -> None:
 
 def test_ci_runs_what_the_readme_names() -> None:
     assert "&& pytest" in (ROOT / "README.md").read_text("utf-8")
-    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    path = ROOT / ".ci" / "run"
+    assert os.access(path, os.X_OK)
+    assert subprocess.run(["bash", "-n", path], check=False).returncode == 0
+    script = path.read_text("utf-8")
     assert re.search(r"^pytest$", script, re.MULTILINE)
     assert re.search(r"^make .*\blint\b", script, re.MULTILINE)
     lint = re.findall(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)

@@ -13,7 +13,7 @@ import pytest
 from flowground.app.library import Library, LibraryTimes
 from flowground.core.errors import ProviderRefused
 from flowground.flows.folder import Catalogue
-from flowground.knowledge import IndexHomes, Knowledge, KnowledgeMissing, KnowledgeSources
+from flowground.knowledge import IndexHomes, Knowledge, KnowledgeSources
 from flowground.knowledge.searching import Filters, fuse
 from flowground.knowledge.section import KnowledgeSection
 from flowground.knowledge.vectors import Floats, VectorReader, VectorWriter
@@ -123,22 +123,6 @@ async def test_a_synonym_is_found(knowledge: Knowledge, folder: Path, providers:
     assert {hit.source for hit in only} == {"garage.txt"}
 
 
-async def test_an_index_that_comes_meanwhile_is_waited_for(
-    knowledge: Knowledge, folder: Path, providers: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = providers.find_embeddings("mine:small")
-    open_vectors = knowledge._home.open_vectors
-
-    def come_then(name: str) -> object:
-        found = open_vectors(name)
-        asyncio.run(knowledge.index(KnowledgeSources(folder, ("*.txt",))))
-        return found
-
-    monkeypatch.setattr(knowledge._home, "open_vectors", come_then)
-    with pytest.raises(KnowledgeMissing):  # its words alone were looked up
-        await knowledge.search("car", embeddings=model)
-
-
 async def test_unchanged_vectors_are_kept(knowledge: Knowledge, folder: Path, stub: Stub, providers: Providers) -> None:
     model = providers.find_embeddings("mine:small")
     sources = KnowledgeSources(folder, ("*.txt",), embeddings=model)
@@ -203,7 +187,7 @@ async def test_a_restart_knows_why_vectors_are_missing(folder: Path, stub: Stub,
     stub.status = 500
     for _ in range(2):
         async with open_library(folder, providers) as library, asyncio.timeout(60):
-            while not ((state := library.states.get("all")) and state.report):  # noqa: ASYNC110
+            while not ((state := library.states.get("all")) and state.report):  # noqa: ASYNC110 - of a state nobody is notified
                 await asyncio.sleep(0.02)
             assert state.report.vectors.startswith("Only words are found: The provider 'mine' answered with status")
 

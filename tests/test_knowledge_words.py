@@ -1,17 +1,13 @@
 """Words of many languages are found, in the forms in which people ask for them."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flowground.knowledge import Knowledge, KnowledgeSources
-from flowground.knowledge.index import FoundPassage
 from flowground.knowledge.index_file import IndexFolder
-from flowground.knowledge.tables import TableWords
-from flowground.knowledge.terms import Term
 from tests.knowledge_homes import open_homes
 from tests.store_databases import DATABASES
 
@@ -120,24 +116,6 @@ def test_passages_of_one_section_stand_in_the_order_of_their_scores(tmp_path: Pa
         assert (len(alike), len({round(hit.score, 6) for hit in alike})) == (50, 1)
 
 
-def test_the_commonest_words_are_not_looked_up_beside_rare_ones(
-    short: Knowledge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What they cost grows with the passages."""
-    reader = short._open()
-    asked: list[str] = []
-    search = reader.search
-
-    def note(terms: Sequence[Term], **more: Any) -> list[FoundPassage]:
-        asked.extend(term.word for term in terms)
-        return search(terms, **more)
-
-    monkeypatch.setattr(reader, "search", note)
-    assert len(asyncio.run(short.search("What does npm update7 do for the customers of Ohio?", top_k=1))) == 1
-    assert {"update7", "ohio"} <= set(asked)
-    assert not {"what", "does", "npm", "do", "for", "customers"} & set(asked)
-
-
 @pytest.fixture(scope="module", params=DATABASES)
 def knowledge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knowledge]:
     folder = tmp_path_factory.mktemp("words")
@@ -161,15 +139,3 @@ def test_a_word_is_found_in_its_language(knowledge: Knowledge, language: str, qu
 )
 def test_no_question_is_a_mistake(knowledge: Knowledge, question: str) -> None:
     assert len(asyncio.run(knowledge.search(question))) <= 5
-
-
-def test_words_kept_in_memory_are_counted_and_looked_into() -> None:
-    words = sorted(["haus", "hausen", "hauser", "haustur", "rat", "rathaus", "休"])
-    kept = TableWords("\n".join(words), " ".join(str(number) for number, _ in enumerate(words, 1)))
-    assert (kept.count("haus"), kept.count("休"), kept.count("hau"), kept.count("zoo")) == (1, 7, 0, 0)
-    assert kept.count_from("haus", 3) == {"haus": 1, "hausen": 2, "hauser": 3}
-    assert kept.count_from("rat", 9) == {"rat": 5, "rathaus": 6}
-    assert kept.list_with("haus", 4) == ["haus", "hausen", "hauser", "haustur"]
-    assert kept.list_with("thau", 4) == ["rathaus"]
-    nothing = TableWords("", "")
-    assert (nothing.count("haus"), nothing.count_from("h", 3), nothing.list_with("haus", 3)) == (0, {}, [])

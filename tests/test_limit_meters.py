@@ -21,7 +21,6 @@ from tests.store_writes import message
 pytestmark = pytest.mark.anyio
 
 BYTES = Limit("person", "stored_bytes", 100, "limits.person.stored_bytes")
-GOING = Limit("person", "runs_at_once", 2, "limits.person.runs_at_once")
 
 
 async def keep(store: Store, owner: str, size: int) -> None:

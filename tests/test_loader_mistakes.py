@@ -1,7 +1,5 @@
 """What is wrong in the folder of flows, or with it, stops only itself: the last good version serves, and it is told."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.flow_folder import Folder, text
@@ -110,14 +108,6 @@ def test_the_log_names_a_file_that_never_was_a_flow_once(folder: Folder, caplog:
     said = [record.message for record in caplog.records]
     assert [line.split(": ")[1] for line in said] == ["born.yaml:2:15", "late.yaml:1:1"]
     assert said[0].endswith("(1 more mistake)")
-
-
-def test_a_missing_folder_is_a_mistake_and_heals(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "flows")
-    assert folder.mistakes() == {"flows": "flows:1:1: The folder of flows cannot be read: No such file or directory."}
-    folder.path.mkdir()
-    folder.write("talk.yaml", text())
-    assert (folder.said("talk"), folder.mistakes()) == ("hello", {})
 
 
 def test_a_file_that_nobody_may_read_keeps_its_last_good_version_and_a_link_to_nothing_is_told(folder: Folder) -> None:

@@ -27,10 +27,7 @@ from flowground.providers.builtin.local import (
 )
 from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights, fetch
-from flowground.providers.scripted import ScriptedSettings
-from flowground.settings import Settings
 from tests.model_calls import fault_of
-from tests.opened_providers import open_providers
 from tests.servers import ROOT
 from tests.tiny import DATA, TINY, all_of, call, end_of_fetch, fetched, own_file, weights_at
 from tests.waiting import eventually
@@ -229,16 +226,6 @@ async def test_a_fetch_that_fails_is_told_and_tried_again(tmp_path: Path) -> Non
     assert (await fault_of(local.complete(call("Hi")), ProviderError)).code == "model_unreachable"
     await fault_of(all_of(local, "Hi"), ProviderUnreachable)
     await local.close()
-
-
-async def test_providers_tell_where_the_built_in_model_is(tmp_path: Path) -> None:
-    providers = open_providers(Settings(data=tmp_path))
-    assert providers.read_status().state == "absent"
-    assert providers.read_status().total == 491_400_064
-    _, name = providers.resolve("local")
-    assert name == "local"
-    await providers.close()
-    assert open_providers(Settings(providers={"local": ScriptedSettings()})).read_status().state == "absent"
 
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

@@ -297,17 +297,6 @@ async def test_an_overloaded_server_is_asked_again_and_then_told_without_the_key
         assert told == f"The provider 'mine' answered with status {status}: Busy (…)."
 
 
-def begin(content: Any, index: Any = 0) -> dict[str, Any]:
-    return {"type": "content_block_start", "index": index, "content_block": content}
-
-
-NO_EVENTS: list[dict[str, Any]] = [
-    {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "x"}},
-    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 7}},
-    *(begin({"type": "tool_use", "id": "a", "name": "b"}, "0"), begin({"type": "tool_use", "id": 7, "name": "b"})),
-    *(begin(7), begin({"type": "redacted_thinking", "data": 7})),
-    *({"type": "message_delta", "delta": None}, {"type": "message_start"}),
-]
 NO_PARTS = [7, {"text": 7}, {"functionCall": {}}, {"functionCall": {"name": "a", "args": 7}}]
 NO_CANDIDATES = [7, {"content": 7}, *({"content": {"parts": [one]}} for one in NO_PARTS)]
 NO_ANSWERS = [{"candidates": 7}, {"promptFeedback": 7}, *({"candidates": [one]} for one in NO_CANDIDATES)]

@@ -14,7 +14,7 @@ import httpcore2
 import pytest
 
 from flowground.core.errors import ProviderError, ProviderUnreachable
-from flowground.providers.connection import AsyncioBackend, Connection, Stream, Timeouts, connect_first
+from flowground.providers.connection import AsyncioBackend, Stream, connect_first
 from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, STREAMED, WANTED, all_of, model
 from tests.talking_servers import Talk, served
@@ -178,33 +178,6 @@ async def read_all(stream: Stream, most: int = 65_536) -> bytes:
         assert len(data) <= most
         found.append(data)
     return b"".join(found)
-
-
-async def test_bytes_go_both_ways_in_pieces_of_the_readers_size() -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(await reader.readexactly(len(LARGE)))
-        await writer.drain()
-
-    async with connected(talk) as stream:
-        assert not stream.get_extra_info("is_readable")
-        await stream.write(LARGE, timeout=30)
-        assert await read_all(stream) == LARGE
-        assert stream.get_extra_info("is_readable")
-        with pytest.raises(httpcore2.WriteError):
-            await stream.write(b"more", timeout=30)
-
-
-async def test_the_head_and_the_body_of_a_small_call_go_out_as_one() -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head, _, body = (await reader.read(1_000)).partition(b"\r\n\r\n")
-        writer.write(whole({"first": head.decode()[:13], "with": body.decode()}))
-
-    async with served(talk) as port:
-        url = httpcore2.URL(scheme=b"http", host=b"127.0.0.1", port=port, target=b"/")
-        connection = Connection(url, None, None, Timeouts(30, 30))
-        await connection.post(b"/", [], b"{}")
-        assert json.loads(await connection.read()) == {"first": "POST / HTTP/1", "with": "{}"}
-        await connection.aclose()
 
 
 async def test_a_server_waits_for_a_reader_who_takes_their_time() -> None:

@@ -96,33 +96,6 @@ async def test_what_happens_is_noted_when_it_happens_also_in_a_run_that_fails(st
     assert noted[: len(read)] == read
 
 
-@pytest.mark.parametrize(("components", "pauses"), [(49, 0), (50, 1), (199, 3), (200, 4)])
-async def test_many_components_that_wait_for_nothing_let_others_have_their_turn(components: int, pauses: int) -> None:
-    """Fifty of them pause once; what waits meanwhile begins in the first pause."""
-    last = components - 2
-    lines = [f'  P{n}: {{type: Prompt, template: "{{x}}", x: "${{P{n - 1}}}"}}' for n in range(1, last + 1)]
-    lines = [
-        "components:",
-        "  P0: {type: TextInput}",
-        *lines,
-        f'  End: {{type: ChatOutput, input_value: "${{P{last}}}"}}',
-    ]
-    wired = wire(parse_flow("\n".join(lines), "many.yaml"))
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    beside = asyncio.create_task(others())
-    run = run_flow(wired, RunRequest(input_value="hi"), history=nothing_said, models=Meeting(0))
-    await read_into([], run)
-    beside.cancel()
-    assert turns >= pauses  # and once more where a machine is slow
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_failure_names_its_component_and_cancels_the_others(stream: bool) -> None:
     models = Meeting(2)

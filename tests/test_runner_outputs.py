@@ -10,20 +10,12 @@ from flowground.core.events import RunFinished
 from flowground.core.values import LONGEST
 from flowground.flows.parse import parse_flow
 from flowground.flows.wiring import WiredFlow, wire
-from flowground.runs.outputs import read_input, select_outputs
+from flowground.runs.outputs import read_input
 from flowground.runs.runner import run_flow
-from tests.flow_runs import events_of, nothing_said, read_into, two_models
+from tests.flow_runs import nothing_said, read_into
 from tests.meeting import Meeting
 
 pytestmark = pytest.mark.anyio
-
-
-def test_outputs_are_selected_by_langflows_rules() -> None:
-    flow = two_models("left", "right")
-    for kind in ("chat", "any", "text"):
-        assert sorted(select_outputs(flow, RunRequest(output_type=kind))) == ["Alone", "Joined"]
-    for name, selected in (("Left", ("Left",)), ("Only left", ("Alone",)), ("Nobody", ())):
-        assert tuple(select_outputs(flow, RunRequest(output_component=name))) == selected
 
 
 def form(text: str) -> WiredFlow:
@@ -65,12 +57,6 @@ async def test_from_outside_only_outputs_are_selected(
     assert isinstance(end, RunFinished)
     assert tuple(sorted(end.selected)) == selected
     assert set(selected) <= end.results.keys()
-
-
-async def test_who_runs_a_flow_sees_its_inside_unless_it_is_said_otherwise() -> None:
-    *_, end = await events_of(FORM, Meeting(0), stream=False, output_type="debug")
-    assert isinstance(end, RunFinished)
-    assert end.selected == ("First", "Second", "Words", "Said")
 
 
 async def test_all_outputs_that_are_asked_for_are_together_no_longer_than_one_text_may_be(

@@ -10,7 +10,7 @@ import pytest
 
 from flowground.core.caller import RunRequest
 from flowground.core.errors import RunTimeout
-from flowground.core.events import ComponentFinished, ModelProgress, RunEvent, RunFinished, Token, ToolCalled
+from flowground.core.events import ComponentFinished, RunEvent, ToolCalled
 from flowground.flows.parse import parse_flow
 from flowground.flows.wiring import wire
 from flowground.providers.base import Completion, ModelCall, Piece
@@ -46,26 +46,12 @@ class Counting(Meeting):
         yield Completion("word " * self.pieces, call.model)
 
 
-async def test_a_model_waits_for_its_reader() -> None:
-    models, read = Counting(20_000), 0
-    run = start(models)
-    ahead = 0
-    async with asyncio.timeout(30), aclosing(run) as events:
-        async for event in events:
-            read += isinstance(event, Token)
-            if read % 1000 == 1:
-                await asyncio.sleep(0.001)
-                ahead = max(ahead, models.taken - read)
-    assert read == models.taken == 20_000
-    assert 0 < ahead <= 300
-
-
 async def test_a_reader_who_never_comes_back_holds_no_model_for_ever() -> None:
     events: list[RunEvent] = []
     models = Counting(20_000)
-    run = start(models, Limits(run_seconds=0.2))
+    run = start(models, Limits(run_seconds=1))
     events.append(await anext(run))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.1)
     with pytest.raises(RunTimeout):
         await read_into(events, run)
     assert models.taken < 300
@@ -106,25 +92,3 @@ async def test_a_runs_time_goes_on_once_nothing_waits_for_a_person() -> None:
             approvals.decide(waits.called.number, waits.digest, "once")
             await task
         assert end < (clock.when() or 0) < end + 30
-
-
-class Fetching(Meeting):
-    """A provider that fetches its weights for half a second first."""
-
-    async def stream(self, call: ModelCall) -> AsyncGenerator[Piece, None]:
-        yield ModelProgress(call.model, 0, 2, None)
-        await asyncio.sleep(0.5)
-        yield ModelProgress(call.model, 2, 2, 0)
-        yield "Hi"
-        yield Completion("Hi", call.model)
-
-
-async def test_the_time_of_a_fetch_is_no_time_of_the_model_or_the_answer() -> None:
-    read: list[RunEvent] = []
-    await read_into(read, start(Fetching(0)))
-    (step,) = (event for event in read if isinstance(event, ComponentFinished) and event.type == "LanguageModel")
-    assert step.at >= 0.5
-    assert step.seconds < 0.5
-    end = read[-1]
-    assert isinstance(end, RunFinished)
-    assert end.seconds < 0.5

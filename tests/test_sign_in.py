@@ -122,15 +122,6 @@ async def test_the_first_account_and_what_it_shares_are_one_write(open_sign_in: 
     assert await store.read(publications.find, flow_id="other") is None
 
 
-async def test_an_account_made_by_another_process_ends_local_mode_here(open_sign_in: Open, store: Store) -> None:
-    sign_in = await open_sign_in()
-    owner = await make_cookie(sign_in, None)
-    assert await sign_in.is_local_mode()
-    await store.write(members.add, name="ada", display_name="Ada", role="admin", by="command line")
-    assert await sign_in.verify_cookie(owner) is None
-    assert not await sign_in.is_local_mode()
-
-
 async def test_names_in_config_yaml_count_as_created_for_good(open_sign_in: Open) -> None:
     for settings in ({"credentials": make_credentials(ada={})}, {}):
         assert not await (await open_sign_in(**settings)).is_local_mode()
@@ -143,19 +134,6 @@ async def test_the_owner_code_is_checked_as_people_type_it(open_sign_in: Open) -
     assert not sign_in.check_owner_code("")
     assert not sign_in.check_owner_code(sign_in.owner_code[:-1])
     assert (await open_sign_in()).owner_code != sign_in.owner_code
-
-
-async def test_a_ticket_needs_a_browser_and_works_once(open_sign_in: Open) -> None:
-    sign_in = await open_sign_in(credentials=make_credentials(ada={"password": HASHED}))
-    with pytest.raises(InvalidRequest):
-        await sign_in.issue_ticket("ada", "")
-    ticket = await sign_in.issue_ticket("ada", "browser")
-    assert await sign_in.redeem(ticket, "") is None
-    assert await sign_in.redeem("guess", "browser") is None
-    assert await sign_in.redeem(ticket, "browser") is not None
-    burnt = await sign_in.issue_ticket("ada", "browser")
-    assert await sign_in.redeem(burnt, "the attacker's") is None
-    assert [await sign_in.redeem(used, "browser") for used in (ticket, burnt)] == [None, None]
 
 
 async def test_the_cookie_has_the_authenticators_format(open_sign_in: Open, tmp_path: Path) -> None:

@@ -42,15 +42,6 @@ async def test_a_token_is_found_by_its_secret_which_is_stored_nowhere(store: Sto
         assert await store.read(tokens.find, secret=wrong) is None
 
 
-async def test_a_token_is_over_at_its_very_moment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    until = datetime(2030, 1, 1, tzinfo=UTC)
-    token, _ = await make_token(store, expires_at=until)
-    for now, is_in_force in ((until - timedelta(milliseconds=1), True), (until, False)):
-        with monkeypatch.context() as clock:
-            clock.setattr(time, "time", now.timestamp)
-            assert token.is_in_force is is_in_force
-
-
 async def test_uses_are_counted_together_and_none_is_lost_at_the_end(url: str) -> None:
     store = Store.open(url)
     _, secret = await make_token(store)

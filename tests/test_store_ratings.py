@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowground.store import Store
-from flowground.store.runs import erasing, feedback, transcripts, turns, versions
+from flowground.store.runs import erasing, feedback, transcripts, turns
 from flowground.store.runs.feedback import FeedbackFilter, FeedbackItem, Rating, RatingValue, SharedConversation
 from flowground.store.runs.records import TraceStep
 from tests.run_rows import HERE
@@ -32,11 +32,6 @@ async def ask(store: Store, *names: str, state: str = "complete", **other: str) 
         more: dict[str, Any] = {"id": f"a{name}", "run_id": run.id, "model": "echo:one", "trace": trace}
         answer = said(f"answer {name}", "assistant", state=state, at=datetime.now(UTC), **more)
         await store.write(turns.finish_turn, **place, answers=[answer], run=replace(run, status="complete"))
-
-
-async def ask_anew(store: Store, version_of: str, **place: str) -> None:
-    anew, run = said("another question", id="q anew", run_id="anew"), replace(ran(), id="anew")
-    await store.write(versions.begin_version, **HERE | place, version_of=version_of, message=anew, run=run)
 
 
 async def rate(store: Store, value: RatingValue | None, **place: str) -> bool:

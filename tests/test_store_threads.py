@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -139,24 +139,3 @@ def test_no_thread_of_the_store_keeps_the_process(store: Store) -> None:
     names = {thread.name: thread.daemon for thread in threading.enumerate() if thread.name.startswith("store-")}
     assert names.keys() >= {"store-writer", "store-reader-0", "store-reader-1", "store-reader-2"}
     assert set(names.values()) == {True}
-
-
-class Working:
-    """A thread that ends after so many looks; at each look `now` goes on by a second."""
-
-    name = "store-writer"
-
-    def __init__(self, looks: int, work: Callable[[float], float]) -> None:
-        self.now, self.looks, self.work = 100.0, looks, work
-
-    def count_work(self) -> int:
-        return int(self.work(self.now))
-
-    def is_alive(self) -> bool:
-        return self.now < 100 + self.looks
-
-    def join(self, _: float) -> None:
-        self.now += 1
-
-    def monotonic(self) -> float:
-        return self.now
