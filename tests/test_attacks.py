@@ -1,6 +1,5 @@
 """What somebody with bad intentions tries without a page: replayed cookies, guessed names, tricks on addresses."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -105,13 +104,6 @@ async def test_nobody_locks_a_colleague_out(acme: Runtime) -> None:
 
     await acme.store.write(five_minutes_pass)
     assert await acme.sign_in.check_password("bob", NEW, "a new place") is not None
-
-
-async def test_an_invitation_is_worth_nothing_all_at_once(acme: Runtime) -> None:
-    _, secret = await people.invite(acme.access, await sign_in(acme, "augusta"), "nina")
-    tries = [acme.sign_in.links.redeem(secret, f"{NEW} {number}", f"address {number}") for number in range(4)]
-    results = await asyncio.gather(*tries, return_exceptions=True)
-    assert sum(isinstance(result, NotSignedIn) for result in results) == 3
 
 
 def test_passwords_that_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Lists that are longer than a page, in Debian's chromium: who asks for access, groups and people."""
+"""Lists that are longer than a page, in Debian's chromium: groups and people."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +9,10 @@ from sqlalchemy import Connection
 
 from flowground.settings import Settings
 from flowground.store.connections import Database
-from flowground.store.people import access_requests, groups, members
+from flowground.store.people import groups, members
 from tests.acme import switch
-from tests.axe import check_looks
 from tests.house import House
-from tests.open_page import expect_count, flow_text, go, open_menu, still
+from tests.open_page import flow_text, go, open_menu, still
 from tests.servers import AppServer
 
 if TYPE_CHECKING:
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-HOUSE = House(flows={name.lower(): flow_text("scripted:echo", name) for name in ("Talk", "Other", "Third")})
-PEOPLE, ASKING = 120, 12
+HOUSE = House(flows={"third": flow_text("scripted:echo", "Third")})
 
 
 @contextmanager
@@ -35,16 +33,11 @@ def database(house: AppServer) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module", autouse=True)
 def choir(house: AppServer) -> str:
-    """Twelve people ask for "talk", one of them for "other" too. Of 30 groups one has 40 people, the others nobody; its
-    id."""
+    """Of 30 groups one has 40 of 120 people, the others nobody; its id."""
     with database(house) as connection:
-        for number in range(PEOPLE):
+        for number in range(120):
             key, name = f"p{number:03}", f"Person {number:03}"
             members.add(connection, name=key, display_name=name, role="member", by="tests")
-        for number in range(ASKING):
-            key, note = f"p{number:03}", f"For report {number:03}"
-            assert access_requests.ask(connection, flow_id="talk", member=key, note=note)
-        assert access_requests.ask(connection, flow_id="other", member="p007", note="")
         for number in range(29):
             groups.add(connection, name=f"Team {number:02}", by="tests")
         group = groups.add(connection, name="Choir", by="tests")
@@ -61,38 +54,14 @@ def search(place: "Locator | Page", name: str, words: str, *, gone: str) -> None
     still(field.page)
 
 
-def test_requests_are_searched_turned_and_decided(house: AppServer, ada: "Page", axe: str) -> None:
-    go(ada, house.url).get_by_text("1 to 5 of 13").wait_for()
-    ada.get_by_role("heading", name="Access requests").wait_for()
-    check_looks(ada, axe)
-    approve = still(ada).get_by_role("button", name="Approve")
-    expect_count(approve, 5)
-    ada.get_by_role("button", name="Page 3").click()
-    ada.get_by_text("11 to 13 of 13").wait_for()
-    still(ada)
-    expect_count(approve, 3)
-    search(ada, "Search requests", "person 007 other", gone="11 to 13 of 13")
-    ada.get_by_text("asks for Other").wait_for()
-    expect_count(approve, 1)
-    approve.click()
-    ada.get_by_text("No results.").wait_for()
-    ada.get_by_role("searchbox", name="Search requests").fill("")
-    ada.get_by_text("of 12", exact=False).first.wait_for()
-    menu = open_menu(go(ada, f"{house.url}/playground?flow=talk").get_by_role("button", name="Publish · 12"))
-    menu.get_by_text("1 to 5 of 12").wait_for()
-    check_looks(ada, axe)
-    search(menu, "Search requests", "report 011", gone="1 to 5 of 12")
-    menu.get_by_text("Person 011", exact=True).wait_for()
-    menu.get_by_role("button", name="Deny").click()
-    ada.get_by_role("button", name="Publish · 11").wait_for()
-
-
 def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer, ada: "Page", choir: str) -> None:
     go(ada, f"{house.url}/organization").get_by_role("tab", name="Groups").click()
     ada.get_by_text("1 to 25 of 30").wait_for()
     still(ada).get_by_text("and 32 more").wait_for()
     assert ada.get_by_text("Person 030").count() == 0
-    search(ada, "Search groups", "cho", gone="Team 00")
+    ada.get_by_role("button", name="Page 2").click()
+    ada.get_by_text("26 to 30 of 30").wait_for()
+    search(still(ada), "Search groups", "cho", gone="Team 28")
     ada.locator(f".st-key-groups-row-{choir}").get_by_role("button", name="Edit").click()
     dialog = ada.get_by_role("dialog")
     dialog.get_by_text("1 to 8 of 40").wait_for()

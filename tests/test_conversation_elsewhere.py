@@ -193,28 +193,6 @@ def test_pages_that_were_open_before_are_told_when_rights_are_looked_at(app: Run
     assert [page.read_rest() for page in (*pages, stranger)] == [[]] * 9
 
 
-def test_nothing_is_looked_at_once_nobody_follows(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast, "_LOOK_SECONDS", 0.02)
-    page = TalkHere(app, "talk")
-    begin(idle)
-    page.show("new")
-    assert not is_looking(app)
-    page.show("elsewhere")
-    assert is_looking(app)
-    keep(idle, a="So far so good")
-    page.read_until("text")
-    page.show("new")
-    eventually(lambda: not is_looking(app))
-    page.show("elsewhere")
-    page.leave()
-    eventually(lambda: not is_looking(app))
-
-
-def is_looking(app: Runtime) -> bool:
-    """Whether a task of the process looks at runs of others."""
-    return any("RunsElsewhere" in repr(task.get_coro()) for task in asyncio.all_tasks(app.loop))
-
-
 UNKEPT = ASKING_FIRST.replace("type: ChatInput", "type: ChatInput, should_store_message: false")
 FLOWS = {"careful": ASKING_FIRST, "unkept": UNKEPT}
 SAID = {"input_value": SUM, "session_id": "s"}

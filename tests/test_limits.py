@@ -1,7 +1,6 @@
 """Who may start a run now, by a clock that is handed in."""
 
 import asyncio
-import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,14 +22,6 @@ from tests.running import chat_flow, running, start_turn, watch
 from tests.stored import list_runs
 
 pytestmark = pytest.mark.anyio
-
-
-async def add_runs(store: Store, count: int, *, owner: str, at: float, flow_id: str = "talk") -> None:
-    for _ in range(count):
-        moment = datetime.fromtimestamp(at, UTC)
-        run = RunRecord(str(uuid.uuid4()), flow_id, "v", owner, "s", "complete", moment, 0.1)
-        here: dict[str, Any] = {"flow_id": flow_id, "owner": owner, "session_id": "s"}
-        await store.write(turns.finish_turn, **here, answers=[], run=run)
 
 
 def tally(clock: Clock, *, most: int = 20_000) -> Tally:
@@ -97,14 +88,6 @@ async def test_one_setting_limits_tokens_people_and_visitors(store: Store) -> No
     assert await call(counted, token) == Allowance(2, 0, 60)
     with pytest.raises(RunLimitReached):
         await call(counted, token)
-
-
-async def test_new_browsers_of_one_address_share_its_minute(store: Store) -> None:
-    counted = limits(store, Clock(), public={"runs_per_minute": 3, "address_runs_per_minute": 5})
-    for number in range(5):
-        await begin(counted, visitor(number))
-    assert "your network" in ((await refusal(counted, visitor(9))).hint or "")
-    await begin(counted, visitor(9), came_from="203.0.113.10")
 
 
 async def test_what_is_refused_is_not_counted(store: Store) -> None:

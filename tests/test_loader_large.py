@@ -42,17 +42,6 @@ def test_reading_is_linear_in_the_number_of_references() -> None:
     assert len(wired.connections["A"]["input_value"].references) == 12_000
 
 
-def test_blocks_before_blank_lines_are_read_in_linear_time() -> None:
-    def content(count: int) -> str:
-        fields = "".join(f"    v{number}: |\n" for number in range(count))
-        variables = "".join(f"{{v{number}}}" for number in range(count))
-        prompt = f'  A:\n    type: Prompt\n    template: "{variables}"\n{fields}'
-        return "components:\n  Out: {type: TextOutput, input_value: x}\n" + prompt + "\n" * 100 * count
-
-    small, large = (min(read(content(count)) for _ in range(3)) for count in (250, 1_000))
-    assert large < 8 * small, (small, large)
-
-
 @pytest.mark.parametrize("case", LARGEST)
 async def test_a_look_at_the_largest_files_keeps_nobody_waiting(tmp_path: Path, case: str) -> None:
     content = LARGEST[case].encode()

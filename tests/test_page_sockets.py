@@ -9,11 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
-from starlette.types import Message
-from starlette.websockets import WebSocket, WebSocketDisconnect
-from uvicorn.protocols.utils import ClientDisconnected
 from websockets.frames import Frame, Opcode
 
 from flowground.settings import Settings
@@ -22,7 +18,6 @@ from flowground.store.publications import Sharing
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.turns import begin_turn
 from flowground.ui.shims.page_messages import SMALLEST
-from flowground.web.open_pages import OpenSocket
 from tests.house import House
 from tests.page_socket import Browser, PageSocket, open_page, say_bytes
 from tests.people import CREDENTIALS
@@ -125,31 +120,6 @@ def test_endless_pieces_and_words_are_hung_up_on_without_a_trace_in_the_log(hous
             page.send_bytes(sent)
             assert page.closed() == closed
     assert [words for words in ("TypeError", "owner code") if words in house.log] == []  # nor where there are accounts
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("fault", [ClientDisconnected(), RuntimeError("after sending 'websocket.close'")])
-async def test_a_client_that_is_gone_while_something_is_sent_is_an_end_like_any_other(fault: Exception) -> None:
-    """Starlette would be told of the fault, and find the page's next question to be a mistake of the app."""
-
-    async def receive() -> Message:
-        return {"type": "websocket.disconnect", "code": 1006} if sent else {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message["type"])
-        if message["type"] == "websocket.send":
-            raise fault
-
-    sent: list[str] = []
-    scope = {"type": "websocket", "headers": [], "extensions": {}}
-    page = OpenSocket(scope, receive, send, largest=SMALLEST)
-    socket = WebSocket(scope, page.receive, page.send)
-    await socket.accept()
-    for _ in range(2):
-        await socket.send_bytes(b"drawn")
-    with pytest.raises(WebSocketDisconnect):
-        await socket.receive_bytes()
-    assert sent == ["websocket.accept", "websocket.send"]
 
 
 OPEN = Sharing(is_shared=True, audience="public", shares_api=True)

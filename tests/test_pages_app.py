@@ -315,12 +315,3 @@ def test_the_page_says_why_only_words_are_found(tmp_path: Path) -> None:
                 vectors.answers = [[answer]]
                 said = search(page, query="Lyon")
                 assert ("Lyon costs" in said, why in said) == (True, says)
-
-
-def test_a_provider_that_config_has_not_is_told(tmp_path: Path) -> None:
-    flow = KNOWS.replace("{uploads: true}", '{files: [n/*.md], embeddings: "olama:small"}')
-    with opened(tmp_path, flow, notes={}) as app:
-        index(app)
-        page = open_script("knowledge", flow="travel")
-        assert "**Vectors are missing**" in read(page)
-        assert ["names no model of embeddings" in str(one.value) for one in page.warning] == [True]

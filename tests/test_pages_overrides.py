@@ -48,9 +48,6 @@ components:
   Out: {type: TextOutput, input_value: "${Model}"}
 """
 
-BOUNDED = (
-    TALK.replace("temperature: 0.5", "max_tokens: 50") + "api: {overridable: [{field: Model.max_tokens, max: 2000}]}\n"
-)
 ECHO = TALK.replace("scripted:json", "scripted:echo")
 OPENED = ECHO + "api: {overridable: [Model.temperature]}\n"
 ROWS = """\
@@ -66,7 +63,7 @@ components:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(try_it, "_LOOK_SECONDS", 60)  # a try has its end when the page is drawn
-    flows = {"talk": TALK, "text": TEXT, "fail": TALK.replace("scripted:json", "scripted:fail"), "bounded": BOUNDED}
+    flows = {"talk": TALK, "text": TEXT, "fail": TALK.replace("scripted:json", "scripted:fail")}
     flows |= {"rows": ROWS, "echo": ECHO, "opened": OPENED, "careful": ASKING_FIRST}
     with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows=flows)):
         yield tmp_path
@@ -161,17 +158,6 @@ def test_records_are_edited_as_json_and_what_is_none_is_told_where() -> None:
     assert "<it's b>\\n<>" in talk(at).ask("Hello")
     go(at, "api_access", flow="rows")
     press(at, "override:rows:", "Rows.input_data:reset")
-    assert title(at) == "Temporary overrides"
-
-
-def test_an_emptied_editor_means_the_authors_value() -> None:
-    at = open_script("api_access", flow="bounded")
-    find_by_label(at.number_input, "Max Tokens").set_value(70).run()
-    assert all("70" in code for code in codes(at))
-    find_by_label(at.number_input, "Max Tokens").set_value(None).run()
-    assert find_by_label(at.number_input, "Max Tokens").value == 50
-    assert codes(at)
-    assert not any("tweaks" in code for code in codes(at))
     assert title(at) == "Temporary overrides"
 
 
@@ -297,15 +283,6 @@ def test_a_token_is_made_shown_once_and_gone_from_the_whole_pane_once_it_is_revo
     [secret] = secrets(pane)
     press(open_script("api_access", flow="echo"), "tokens:revoke:")
     assert (secrets(pane.run()), secret in read(pane)) == ([], False)
-
-
-def test_a_token_without_a_name_is_refused_in_words_and_changes_nothing(pane: AppTest) -> None:
-    make(pane, "")
-    assert "name" in only(pane.warning).value
-    assert secrets(pane) == []
-    make(pane, "my script")
-    assert len(pane.warning) == 0
-    assert find_by_key(pane.button, "tokens:revoke:").label == "Revoke"
 
 
 def test_a_new_token_is_narrow_more_where_it_is_ticked_and_the_form_narrow_again_then(pane: AppTest) -> None:

@@ -180,22 +180,6 @@ async def read_all(stream: Stream, most: int = 65_536) -> bytes:
     return b"".join(found)
 
 
-async def test_a_server_waits_for_a_reader_who_takes_their_time() -> None:
-    sent = asyncio.Event()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for _ in range(8):
-            writer.write(LARGE)
-            await writer.drain()
-        sent.set()
-
-    async with connected(talk) as stream:
-        assert await stream.read(1, timeout=30) == b"x"
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(sent.wait(), 0.3)
-        assert len(await read_all(stream, most=10_000_000)) == 8 * len(LARGE) - 1
-
-
 async def test_a_silent_server_is_given_up_whether_it_is_read_or_written_to() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)

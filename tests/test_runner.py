@@ -12,12 +12,11 @@ from flowground.core.errors import ComponentFailed, ProviderRefused
 from flowground.core.events import ComponentEvent, ComponentFinished, ComponentStarted, RunEvent, RunFinished, Token
 from flowground.core.messages import Usage
 from flowground.flows.parse import parse_flow
-from flowground.flows.wiring import WiredFlow, wire
+from flowground.flows.wiring import wire
 from flowground.providers.base import Completion, ModelCall
 from flowground.runs.runner import run_flow
 from tests.flow_runs import events_of, nothing_said, read_into, two_models
 from tests.meeting import Meeting
-from tests.running import chat_flow
 
 pytestmark = pytest.mark.anyio
 
@@ -36,10 +35,6 @@ async def told() -> list[object]:
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
     return told
-
-
-def chat(model: str) -> WiredFlow:
-    return wire(parse_flow(chat_flow(model), "chat.yaml"))
 
 
 @pytest.mark.parametrize(("models", "second"), [(Meeting, "fails"), (FailingWhenCancelled, "waits")])
@@ -121,23 +116,6 @@ components:
     with pytest.raises(ComponentFailed) as failure:
         await events_of(wire(parse_flow(text, "later.yaml")), models, stream=stream)
     assert (failure.value.component_id, models.cancelled) == ("First", ["waits"])
-
-
-class Watching(Meeting):
-    """Notes the task in which it is asked, and fails as a server does that answers too late."""
-
-    task: asyncio.Task[object] | None = None
-
-    async def complete(self, call: ModelCall) -> Completion:
-        self.task = asyncio.current_task()
-        raise TimeoutError("a mistake of ours")
-
-
-async def test_a_component_that_is_alone_runs_without_a_task_of_its_own_and_its_mistake_is_no_end_of_time() -> None:
-    models = Watching(1)
-    with pytest.raises(TimeoutError, match="a mistake of ours"):
-        await read_into([], run_flow(chat("any"), RunRequest(input_value="x"), history=nothing_said, models=models))
-    assert models.task is asyncio.current_task()
 
 
 async def test_a_run_that_is_left_is_cancelled_down_to_the_provider() -> None:

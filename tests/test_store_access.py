@@ -1,4 +1,4 @@
-"""Members, sign-ins, tokens, sharings, groups, links and requests, on both databases."""
+"""Members, sign-ins, tokens, groups and links, on both databases."""
 
 import asyncio
 import time
@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from flowground.core.errors import InvalidRequest, NotAllowed
-from flowground.store import Store, publications, tables
+from flowground.store import Store, tables
 from flowground.store.people import groups, members, sign_ins, tokens
 from flowground.store.people.groups import Group
-from flowground.store.publications import Sharing
 from tests.stored import list_entries
 
 pytestmark = pytest.mark.anyio
@@ -116,11 +115,7 @@ async def test_a_link_works_once_and_of_many_at_once_for_one(store: Store) -> No
     assert [action for _, action, _ in await actions(store)].count("reset.used") == 1
 
 
-# Sharings, groups, requests
-
-
-async def share(store: Store, sharing: Sharing, flow_id: str = "talk") -> publications.Publication:
-    return await store.write(publications.change, flow_id=flow_id, sharing=sharing, by="member:ada")
+# Groups
 
 
 async def test_a_groups_name_is_its_own_whatever_its_case(store: Store) -> None:

@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
 from flowground.core.caller import LOCAL_OWNER, Caller
 from flowground.core.messages import Usage
-from flowground.store import Store, tables
+from flowground.store import Store
 from flowground.store.runs import conversations, progress, turns, usage
 from flowground.store.runs.records import RunRecord, TraceStep
 from flowground.store.runs.usage import FailureCount, FlowUsage, RunNumbers, UsedDay
@@ -115,17 +114,6 @@ async def test_the_runs_of_the_day_are_counted_and_measured(store: Store) -> Non
     await add(store, NOW - 2 * DAY, 77)
     await add(store, NOW, 77, flow_id="other")
     assert await of_the_day(store) == RunNumbers(103, 2 / 103, 0.5, 0.95, "model_timeout", NOW - HOUR)
-
-
-async def test_of_more_than_ten_thousand_runs_the_newest_are_measured_and_all_are_counted(store: Store) -> None:
-    row = {"flow_id": "f", "flow_version": "", "owner": "o", "session_id": "", "streamed": False, "status": "complete"}
-    rows = [row | {"id": f"{n}", "started_at": NOW.timestamp() - n, "seconds": n} for n in range(1, 10_001)]
-    rows[-1]["status"] = "failed"
-    await store.write(lambda to: [to.execute(insert(tables.runs), rows)])
-    await add(store, NOW - timedelta(seconds=10_001), 99_999, status="failed", error_code="model_busy")
-    found = await of_the_day(store)
-    assert (found.runs, found.p50, found.p95) == (10_001, 5_000, 9_500)
-    assert (found.error_rate, found.last_failure_at) == (1 / 10_000, NOW - timedelta(seconds=10_000))
 
 
 async def test_people_are_counted_once_and_besides_the_one_who_asks(store: Store) -> None:

@@ -4,7 +4,6 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,6 @@ from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import InvalidRequest
 from flowground.store import Store
 from flowground.store.runs import erasing, shared_chats, transcripts
-from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.shared_chats import SharedChat
 from flowground.web.sent_files import ChatFile, FileFormat
 from tests.canary import WORD, await_none, find_everywhere, take
@@ -22,7 +20,6 @@ from tests.stored_chats import here
 
 pytestmark = pytest.mark.anyio
 HERE = here(flow_id="talk")
-BOBS: dict[str, Any] = {"flow_id": "talk", "owner": "member:bob"}
 CONTENTS = "SELECT contents FROM shared_chats"
 
 
@@ -32,10 +29,6 @@ async def share(store: Store, *, until: datetime | None = None) -> SharedChat:
 
 async def read(store: Store, link: SharedChat) -> list[str]:
     return [message.text for message in await store.read(shared_chats.read_messages, key=link.id)]
-
-
-async def read_chat(store: Store, **place: Any) -> tuple[StoredMessage, ...]:
-    return tuple((await store.read(transcripts.read_part, **HERE | place)).messages)
 
 
 async def test_a_link_shares_what_was_said_until_then(store: Store) -> None:
