@@ -141,7 +141,7 @@ async def test_a_search_finds_words_of_titles_and_of_messages_accents_and_capita
     await say(store, "tram number 100% zürich", "elsewhere", flow_id="talk")
     for words, found in (
         *(("tram", "ba"), ("TRAM Number", "a"), ("zürich", "b"), ("ZÜRICH", "b"), ("100%", "da"), ("0%0", "")),
-        *(("_", "d"), ("tram nothing", ""), (" " * 96 + "tram number-nine", "ba"), ("  ", "")),
+        *(("_", "d"), ("tram nothing", ""), (" " * 96 + "tram number-nine", "ba")),
         *(("tram \x00", ""), ("tram \ud800", ""), ("resume", "fc"), ("Résumé", "fc"), ("grosse", "ed")),
         *(("größe", "ed"), ("100%_grosse", "d"), ("mass", "e"), ("0_g", "")),
         *(("tram has number 1000 nothing", ""), ("tram has number 1000 100% nothing", "a")),

@@ -11,7 +11,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.store import publications
 from flowground.store.publications import Publication
 from flowground.store.runs import session_lists
-from flowground.store.runs.session_lists import RecentSession
+from flowground.store.runs.session_lists import ListedSession
 
 _FLOWS_OF_RECENT = 6
 """Flows, those used last, in which the newest conversations are searched, at least."""
@@ -61,7 +61,7 @@ async def find_facts(access: Access, flows: Collection[WiredFlow], shared: Mappi
     return CardFacts(names, named)
 
 
-async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit: int) -> list[RecentSession]:
+async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit: int) -> list[ListedSession]:
     """The caller's conversations with flows that they may open: `limit` pinned ones, then `limit` of the newest."""
     is_open = {wired.id for wired in found.flows}
     used = [flow for flow in found.last_used if flow in is_open]
@@ -74,11 +74,11 @@ async def find_recent(access: Access, caller: Caller, found: OpenFlows, *, limit
 
 async def search_chats(
     access: Access, caller: Caller, *, words: str, without: str = ""
-) -> tuple[list[RecentSession], bool]:
+) -> tuple[list[ListedSession], bool]:
     """The caller's newest conversations that contain these words, in flows that they may open but `without`; and
     whether these are all. Flows used last are searched first, each for half of the time that is left."""
     until = time.monotonic() + session_lists.SEARCH_SECONDS
-    owner, found, is_whole = str(caller.owner), list[RecentSession](), True
+    owner, found, is_whole = str(caller.owner), list[ListedSession](), True
     is_open = {wired.id for wired in await access.list_flows(caller)} - {without}
     for flow in await access.store.read(session_lists.list_last_used, owner=owner):
         if flow not in is_open:
@@ -90,8 +90,6 @@ async def search_chats(
             session_lists.search, flow_id=flow, owner=owner, words=words, limit=_FOUND_A_FLOW, seconds=left / 2
         )
         is_whole = is_whole and page.end is None
-        found += [
-            RecentSession(flow, one.session_id, one.title, one.updated_at, one.is_pinned) for one in page.sessions
-        ]
+        found += page.sessions
     found.sort(key=lambda one: one.updated_at, reverse=True)
     return found[:_MOST_FOUND], is_whole and len(found) <= _MOST_FOUND

@@ -6,30 +6,18 @@ indexes are by owner, flow and time, and are used once for each flow.
 """
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    and_,
-    delete,
-    exists,
-    false,
-    func,
-    or_,
-    select,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, or_, select, union_all
 
 from flowground.core.errors import InvalidRequest
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import RunRecord, read_run_row
-from flowground.store.sql import add_row, has_row, has_word, make_storable, read_moment
+from flowground.store.sql import add_row, has_row, has_words, read_moment
 
 MOST_PINNED = 20
 """Most pinned conversations of an owner with one flow; all of them are shown."""
@@ -39,13 +27,11 @@ SEARCHED_CHARS = 100
 """Most characters of a search text; the rest is ignored."""
 _BATCH = 300
 """Conversations that a search reads at once."""
-_MOST_WORDS = 5
 _s = tables.sessions.c
 _m = tables.messages.c
 _p = tables.session_pins.c
 _IS_PINNED = exists().where(_p.session == _s.id).correlate(tables.sessions)
-_COLUMNS = (_s.id, _s.session_id, _s.title, _s.updated_at)
-_RECENT_COLUMNS = (_s.flow_id, _s.session_id, _s.title, _s.updated_at)
+_COLUMNS = (_s.id, _s.flow_id, _s.session_id, _s.title, _s.updated_at, _IS_PINNED.label("is_pinned"))
 _t = tables.sessions.alias("theirs").c
 _r = tables.runs.c
 
@@ -60,8 +46,9 @@ class SessionPlace:
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """A line of the list."""
+    """A line of a list."""
 
+    flow_id: str
     session_id: str
     title: str
     updated_at: datetime
@@ -75,21 +62,10 @@ class SessionPage:
     `end` is where the next page begins, None on the last one. `read_to` is the time back to which a search has read.
     """
 
-    sessions: tuple[ListedSession, ...]
-    pinned: tuple[ListedSession, ...] = ()
+    sessions: Sequence[ListedSession]
+    pinned: Sequence[ListedSession] = ()
     end: SessionPlace | None = None
     read_to: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecentSession:
-    """A conversation, and the flow that it is with."""
-
-    flow_id: str
-    session_id: str
-    title: str
-    updated_at: datetime
-    is_pinned: bool = False
 
 
 def list_page(
@@ -105,19 +81,8 @@ def list_page(
     ).all()
     shown = rows[:limit]
     end = _find_place(shown[-1]) if len(rows) > limit else None
-    pinned = () if after else _list_pinned(connection, flow_id=flow_id, owner=owner)
+    pinned = () if after else list_pinned(connection, owner=owner, flows=[flow_id], limit=MOST_PINNED)
     return SessionPage(_read_rows(shown), pinned, end)
-
-
-def _list_pinned(connection: Connection, *, flow_id: str, owner: str) -> tuple[ListedSession, ...]:
-    rows = connection.execute(
-        select(*_COLUMNS)
-        .join_from(tables.session_pins, tables.sessions, _p.session == _s.id)
-        .where(_p.owner == owner, _p.flow_id == flow_id, _s.messages > 0)
-        .order_by(_s.updated_at.desc(), _s.id.desc())
-        .limit(MOST_PINNED)
-    ).all()
-    return _read_rows(rows, is_pinned=True)
 
 
 def search(
@@ -135,16 +100,13 @@ def search(
     Reads the newest first for at most `seconds` (one batch at least); `end` is then where to go on.
     """
     until = time.monotonic() + seconds
-    wanted = make_storable(words[:SEARCHED_CHARS]).split()[:_MOST_WORDS]
-    is_found = or_(
-        _has_all(connection, _s.title, wanted),
-        exists().where(_m.session == _s.id, _has_all(connection, _m.text, wanted)).correlate(tables.sessions),
-    )
+    in_title, in_text = (has_words(connection, words[:SEARCHED_CHARS], column) for column in (_s.title, _m.text))
+    is_found = or_(in_title, exists().where(_m.session == _s.id, in_text).correlate(tables.sessions))
     found: list[Any] = []
     place = after
     while True:
         rows = connection.execute(
-            select(*_COLUMNS, is_found.label("is_found"), _IS_PINNED.label("is_pinned"))
+            select(*_COLUMNS, is_found.label("is_found"))
             .where(_s.owner == owner, _s.flow_id == flow_id, _s.messages > 0, *_is_behind(place))
             .order_by(_s.updated_at.desc(), _s.id.desc())
             .limit(_BATCH)
@@ -158,13 +120,8 @@ def search(
         is_whole = len(rows) < _BATCH and (not rows or place == _find_place(rows[-1]))
         if is_whole or len(found) == limit or time.monotonic() > until:
             break
-    return SessionPage(
-        tuple(
-            ListedSession(row.session_id, row.title, read_moment(row.updated_at), bool(row.is_pinned)) for row in found
-        ),
-        end=None if is_whole else place,
-        read_to=None if is_whole or place is None else read_moment(place.updated_at),
-    )
+    read_to = None if is_whole or place is None else read_moment(place.updated_at)
+    return SessionPage(_read_rows(found), end=None if is_whole else place, read_to=read_to)
 
 
 def pin(connection: Connection, *, flow_id: str, owner: str, session_id: str, is_pinned: bool) -> None:
@@ -184,10 +141,6 @@ def pin(connection: Connection, *, flow_id: str, owner: str, session_id: str, is
     add_row(connection, tables.session_pins, session=key, owner=owner, flow_id=flow_id, pinned_at=time.time())
 
 
-def _has_all(connection: Connection, column: ColumnElement[str], wanted: list[str]) -> ColumnElement[bool]:
-    return and_(*(has_word(connection, column, word) for word in wanted)) if wanted else false()
-
-
 def _is_behind(place: SessionPlace | None) -> tuple[ColumnElement[bool], ...]:
     """The condition of rows after the place, written so that the index of owner, flow and time is read up to the place
     only."""
@@ -201,8 +154,11 @@ def _find_place(row: Any) -> SessionPlace:
     return SessionPlace(row.updated_at, row.id)
 
 
-def _read_rows(rows: Any, *, is_pinned: bool = False) -> tuple[ListedSession, ...]:
-    return tuple(ListedSession(row.session_id, row.title, read_moment(row.updated_at), is_pinned) for row in rows)
+def _read_rows(rows: Sequence[Any]) -> list[ListedSession]:
+    return [
+        ListedSession(row.flow_id, row.session_id, row.title, read_moment(row.updated_at), bool(row.is_pinned))
+        for row in rows
+    ]
 
 
 def list_last_used(connection: Connection, *, owner: str) -> dict[str, datetime]:
@@ -215,12 +171,12 @@ def list_last_used(connection: Connection, *, owner: str) -> dict[str, datetime]
     return {flow: read_moment(at) for flow, at in sorted(found, key=lambda row: row[1], reverse=True)}
 
 
-def list_recent(connection: Connection, *, owner: str, flows: Collection[str], limit: int) -> list[RecentSession]:
+def list_recent(connection: Connection, *, owner: str, flows: Collection[str], limit: int) -> list[ListedSession]:
     """The owner's newest unpinned conversations with these flows. Each flow is read once, so there should be few."""
     if not flows:
         return []
     parts = [
-        select(*_RECENT_COLUMNS)
+        select(*_COLUMNS)
         .where(_s.owner == owner, _s.flow_id == flow, _s.messages > 0, ~_IS_PINNED)
         .order_by(_s.updated_at.desc())
         .limit(limit)
@@ -229,20 +185,19 @@ def list_recent(connection: Connection, *, owner: str, flows: Collection[str], l
         for flow in flows
     ]
     found = connection.execute(union_all(*parts)).all()
-    newest = sorted(found, key=lambda row: row[3], reverse=True)[:limit]
-    return [RecentSession(flow, session, title, read_moment(at)) for flow, session, title, at in newest]
+    return _read_rows(sorted(found, key=lambda row: row.updated_at, reverse=True)[:limit])
 
 
-def list_pinned(connection: Connection, *, owner: str, flows: Collection[str], limit: int) -> list[RecentSession]:
+def list_pinned(connection: Connection, *, owner: str, flows: Collection[str], limit: int) -> list[ListedSession]:
     """The owner's pinned conversations with these flows, the one used last first."""
     found = connection.execute(
-        select(*_RECENT_COLUMNS)
+        select(*_COLUMNS)
         .join_from(tables.session_pins, tables.sessions, _p.session == _s.id)
         .where(_p.owner == owner, _p.flow_id.in_(flows), _s.messages > 0)
         .order_by(_s.updated_at.desc(), _s.id.desc())
         .limit(limit)
     ).all()
-    return [RecentSession(flow, session, title, read_moment(at), True) for flow, session, title, at in found]
+    return _read_rows(found)
 
 
 def list_runs(

@@ -18,7 +18,7 @@ from flowground.app import runtime
 from flowground.core.caller import Caller
 from flowground.flows.wiring import WiredFlow
 from flowground.store.publications import Publication
-from flowground.store.runs.session_lists import RecentSession
+from flowground.store.runs.session_lists import ListedSession
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import require_visitor
 from flowground.ui.page.parts import begin_sentence, render_action, render_search, spell_reach
@@ -117,7 +117,7 @@ def _fold_flow(*texts: str) -> str:
     return words.fold("\n".join(texts))
 
 
-def _render_recent(recent: Sequence[RecentSession], limit: int) -> None:
+def _render_recent(recent: Sequence[ListedSession], limit: int) -> None:
     """Pinned and newest conversations with any flow, at most `limit` of each, and a button for more."""
     if not recent:
         return
@@ -136,7 +136,7 @@ def _render_recent(recent: Sequence[RecentSession], limit: int) -> None:
     st.header("Flows", anchor=False)
 
 
-def _render_found(found: Sequence[RecentSession], is_whole: bool) -> None:
+def _render_found(found: Sequence[ListedSession], is_whole: bool) -> None:
     """The conversations that have the searched words."""
     st.header("Chats", anchor=False)
     with st.container(key="home:recent", gap=None):
@@ -148,7 +148,7 @@ def _render_found(found: Sequence[RecentSession], is_whole: bool) -> None:
             st.caption("No results.")
 
 
-def _render_chat(session: RecentSession) -> None:
+def _render_chat(session: ListedSession) -> None:
     wired = runtime.get().catalogue.find(session.flow_id)
     used = words.escape(browser.write_since(session.updated_at))
     title = words.escape(session.title or "Untitled")
