@@ -139,7 +139,7 @@ async def test_the_first_account_gets_what_the_local_owner_tried(url: str, tmp_p
             runtime, PersonTrying(LOCAL_OWNER), address="talk", ask=RunRequest("hi", session_id="s")
         )
         assert await trial.finish() is not None
-        member = await runtime.sign_in.create_first_account("owner", "", PASSWORD)
+        member = await runtime.sign_in.roster.add_first("owner", "", PASSWORD)
         caller = await sign_in(runtime, member.id)
         data = await collect_data(runtime.access, caller)
         assert [item["session"] for item in data["conversations"]] == ["s"]

@@ -155,7 +155,7 @@ async def test_what_lands_late_goes_too_and_a_newcomer_keeps_everything(store: S
     assert sorted([*before, *[left.pseudonym] * 2]) == await store.read(list_owners_of_runs)
     assert (await store.read(list_entries, limit=1))[0].actor == removals.SOMEBODY
     assert len(await store.read(list_sessions, **TALK, owner=f"member:{newcomer.id}")) == 1
-    assert (await store.read(members.find_named, name=WORD)).member == newcomer
+    assert await store.read(members.find_named, name=WORD) == newcomer
 
 
 async def test_what_an_earlier_release_watched_is_over(store: Store) -> None:

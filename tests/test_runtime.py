@@ -111,6 +111,6 @@ async def test_pages_act_for_present_members_only(tmp_path: Path) -> None:
         gone = Caller(kind="member", id="gone", role="admin", sign_in_id="none")
         with pytest.raises(NotSignedIn):
             await start_turn(runtime, gone, "slow", RunRequest(input_value="x", session_id="s"))
-        await runtime.sign_in.create_first_account("ada", "Ada", PASSWORD)
+        await runtime.sign_in.roster.add_first("ada", "Ada", PASSWORD)
         with pytest.raises(NotSignedIn):
             await begin(runtime, "slow")

@@ -100,25 +100,25 @@ async def test_local_mode_lasts_until_the_first_account_and_never_returns(open_s
     owner = await make_cookie(sign_in, None)
     caller = await sign_in.verify_cookie(owner)
     assert (caller and replace(caller, sign_in_id=None)) == Caller("local", "owner", "admin")
-    ada = await sign_in.create_first_account("ada", "Ada", PASSWORD)
+    ada = await sign_in.roster.add_first("ada", "Ada", PASSWORD)
     assert ada == Member("ada", "ada", "Ada", None, "admin", True, "database")
     assert not await sign_in.is_local_mode()
     assert await sign_in.verify_cookie(owner) is None
     with pytest.raises(NotAllowed):
         await sign_in.issue_ticket(None, "browser")
     with pytest.raises(NotAllowed):
-        await sign_in.create_first_account("eve", "Eve", PASSWORD)
+        await sign_in.roster.add_first("eve", "Eve", PASSWORD)
     await store.write(members.remove, member="ada", by="x")
     assert not await (await open_sign_in()).is_local_mode()
 
 
 async def test_the_first_account_and_what_it_shares_are_one_write(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in()
-    await sign_in.create_first_account("ada", "Ada", PASSWORD, shares="talk")
+    await sign_in.roster.add_first("ada", "Ada", PASSWORD, shares="talk")
     found = await store.read(publications.find, flow_id="talk")
     assert (found and (found.is_in_force, found.changed_by)) == (True, "member:ada")
     with pytest.raises(NotAllowed):  # there is no second one: then nothing is shared either
-        await sign_in.create_first_account("eve", "Eve", PASSWORD, shares="other")
+        await sign_in.roster.add_first("eve", "Eve", PASSWORD, shares="other")
     assert await store.read(publications.find, flow_id="other") is None
 
 
@@ -170,7 +170,7 @@ async def test_a_cookie_we_did_not_make_is_nobody(open_sign_in: Open, tmp_path: 
 
 async def test_what_happens_to_a_member_acts_on_a_cookie_at_once(open_sign_in: Open, store: Store) -> None:
     sign_in = await open_sign_in()
-    await sign_in.create_first_account("ada", "Ada", PASSWORD)
+    await sign_in.roster.add_first("ada", "Ada", PASSWORD)
     await sign_in.roster.add("bob", role="author", by="member:ada")
     first, second = await make_cookie(sign_in, "bob"), await make_cookie(sign_in, "bob")
     caller = await sign_in.verify_cookie(first)

@@ -153,7 +153,7 @@ async def test_a_message_in_line_is_not_answered_once_its_sender_lost_the_flow(
     async with running(tmp_path, FLOWS, config=config) as runtime:
         write = runtime.store.write
         await write(publications.change, flow_id="echo", sharing=Sharing(True, "public"), by="tests")
-        await runtime.sign_in.create_first_account("ada", "Ada", PASSWORD)
+        await runtime.sign_in.roster.add_first("ada", "Ada", PASSWORD)
         await runtime.sign_in.roster.add("mia", role="member", by="tests")
         caller = await runtime.sign_in.verify_cookie(await make_cookie(runtime.sign_in, "mia"))
         if who == "visitor":

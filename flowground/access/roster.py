@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from flowground.access.passwords import (
     is_hash,
     read_cost,
 )
-from flowground.core.caller import Role
+from flowground.core.caller import LOCAL_OWNER, Role
 from flowground.core.errors import ConfigError, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.core.words import fold, read_name
 from flowground.settings import Settings
@@ -115,7 +115,7 @@ class Roster:
 
     async def find(self, member: str) -> Member | None:
         """The member with this id."""
-        return (await self._store.read(members.find, member=member)).member
+        return await self._store.read(members.find, member=member)
 
     async def find_names(self, ids: Collection[str]) -> dict[str, str]:
         """Member id -> the name that colleagues see; unknown ids are left out."""
@@ -123,12 +123,12 @@ class Roster:
 
     async def find_named(self, name: str) -> Member | None:
         """The member who signs in with this name."""
-        return (await self._store.read(members.find_named, name=clean_name(name))).member
+        return await self._store.read(members.find_named, name=clean_name(name))
 
     async def find_login(self, name: str) -> tuple[Member | None, str | None]:
         """The active member who signs in with this clean name, and the hash of their password."""
-        found = await self._store.read(members.find_named, name=name)
-        return (found.member, found.password) if found.member and found.member.is_active else (None, None)
+        member, hashed = await self._store.read(members.find_login, name=name)
+        return (member, hashed) if member and member.is_active else (None, None)
 
     async def add(
         self,
@@ -146,42 +146,30 @@ class Roster:
             raise InvalidRequest(f"There is already a member {name}, of config.yaml.")
         shown = _clean_display_name(display_name) if display_name.strip() else name
         hashed = None if password is None else await self.hash(password)
-        return await self._store.write(
-            members.add,
-            name=name,
-            display_name=shown,
-            role=role,
-            email=email,
-            password=hashed,
-            by=by,
-        )
+        account: dict[str, Any] = {"name": name, "display_name": shown, "password": hashed, "email": email}
+        return await self._store.write(members.add, **account, role=role, by=by)
 
     async def add_first(
         self,
         name: str,
-        *,
         display_name: str,
         password: str,
+        *,
         email: str | None = None,
-        by: str,
         shares: str | None = None,
+        by: str = str(LOCAL_OWNER.owner),
     ) -> Member:
-        """Adds the first account, an admin, and shares the flow `shares` in the same transaction.
+        """Adds the first account, an admin, who gets the local owner's conversations; ends local mode and the local
+        owner's sign-ins.
 
-        Raises NotAllowed when there was an account before, InvalidRequest like `add`.
+        The flow `shares` is shared in the same transaction. Raises NotAllowed when there was an account before,
+        InvalidRequest like `add`.
         """
         name = require_name(name)
         shown = _clean_display_name(display_name) if display_name.strip() else name
         hashed = await self.hash(password)
-        return await self._store.write(
-            members.add_first,
-            name=name,
-            display_name=shown,
-            password=hashed,
-            email=email,
-            by=by,
-            shares=shares,
-        )
+        account: dict[str, Any] = {"name": name, "display_name": shown, "password": hashed, "email": email}
+        return await self._store.write(members.add_first, **account, shares=shares, by=by)
 
     async def set_password(self, member: str, password: str, *, by: str) -> None:
         """Sets the password of any member, and signs them out everywhere. Raises InvalidRequest."""
@@ -331,15 +319,11 @@ def read_config_members(usernames: Mapping[str, Any], key: str) -> list[ConfigEn
         if name in found:
             raise ConfigError(f"{place}: there is another {name}; names do not differ by upper and lower case")
         entry = _read_member(name, fields, place, key)
-        _require_own_id(entry, found.values(), place)
+        same = [other.name for other in found.values() if entry.id and other.id == entry.id]
+        if same:
+            raise ConfigError(f"{place}.id: {same[0]} has this id too", hint="An id is one person's.")
         found[name] = entry
     return list(found.values())
-
-
-def _require_own_id(entry: ConfigEntry, others: Iterable[ConfigEntry], place: str) -> None:
-    same = [other.name for other in others if entry.id and other.id == entry.id]
-    if same:
-        raise ConfigError(f"{place}.id: {same[0]} has this id too", hint="An id is one person's.")
 
 
 def _read_member(name: str, fields: Any, place: str, key: str) -> ConfigEntry:

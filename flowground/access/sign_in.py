@@ -24,7 +24,7 @@ from flowground.access.passwords import (
     locked_out_error,
 )
 from flowground.access.roster import PasswordLinks, Roster
-from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.core.caller import Caller
 from flowground.core.errors import ConfigError, InvalidRequest, NotAllowed
 from flowground.settings import Settings
 from flowground.store import Store
@@ -36,7 +36,6 @@ from flowground.store.sql import make_storable
 TICKET_SECONDS = 30
 _CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _AGENT_CHARS = 300
-_LOCAL_OWNER = str(LOCAL_OWNER.owner)
 _KEY_FILE = "cookie.key"
 _KEY_CHARS = 32
 
@@ -120,27 +119,6 @@ class SignIn:
         """Whether this is the owner code; case, spaces and hyphens do not matter."""
         entered, right = ("".join(filter(str.isalnum, text.lower())) for text in (code, self.owner_code))
         return hmac.compare_digest(entered.encode(), right.encode())
-
-    async def create_first_account(
-        self,
-        name: str,
-        display_name: str,
-        password: str,
-        *,
-        email: str | None = None,
-        shares: str | None = None,
-        by: str = _LOCAL_OWNER,
-    ) -> Member:
-        """Creates an admin, who gets the local owner's conversations; ends local mode and the local owner's sign-ins.
-
-        The flow `shares` is shared in the same transaction. Raises NotAllowed when there was an account before,
-        InvalidRequest for an invalid name or password.
-        """
-        member = await self.roster.add_first(
-            name, display_name=display_name, password=password, email=email, by=by, shares=shares
-        )
-        await self._store.write(sign_ins.revoke_all, member=None, by=by)
-        return member
 
     async def has_admin(self) -> bool:
         """Whether an admin can sign in: active, and with a password."""

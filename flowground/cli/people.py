@@ -64,7 +64,7 @@ async def _add_member(name: str, role: Role | None, display_name: str, email: st
                 hint=f"Leave out `--role {role}`, or add the admin first.",
             )
         if is_first:
-            member = await sign_in.create_first_account(name, display_name, password, email=email, by=ACTOR)
+            member = await sign_in.roster.add_first(name, display_name, password, email=email, by=ACTOR)
         else:
             member = await sign_in.roster.add(
                 name, display_name=display_name, role=role or "member", password=password, email=email, by=ACTOR

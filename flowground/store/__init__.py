@@ -30,7 +30,7 @@ from flowground.store.connections import SECONDS, Database, DatabaseFile
 from flowground.store.migrations import migrate, write_and_delete
 from flowground.store.outage import describe, explain, unavailable_error
 from flowground.store.people import tokens
-from flowground.store.people.tokens import StoredToken, TokenUses, Use
+from flowground.store.people.tokens import StoredToken, TokenUses
 from flowground.store.writer import Job, Readers, Writer, join_threads, start_thread
 
 P = ParamSpec("P")
@@ -228,7 +228,7 @@ class Store:
             self._checkpoints.close()
         self.process.release()
 
-    def _count_uses(self, uses: Mapping[str, Use]) -> None:
+    def _count_uses(self, uses: Mapping[str, int]) -> None:
         with suppress(RuntimeError, StoreUnavailable):  # the store is closed, or too many jobs wait
             self._writer.put(Job(tokens.count_uses, (), {"uses": uses}, future=None))
 

@@ -14,6 +14,8 @@ from flowground.store.sql import add_row, has_row, has_words, mark_rights_change
 NAME_CHARS = 60
 _g = tables.member_groups.c
 _m = tables.group_members.c
+_SIZE = select(func.count()).where(_m.group_id == _g.id).scalar_subquery()
+_GROUPS = select(_g.id, _g.name, _SIZE).order_by(_g.folded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +89,13 @@ def find_page(
     wanted += [] if having is None else [_has_member(having)]
     wanted += [] if lacking is None else [~_has_member(lacking)]
     count = connection.scalar(select(func.count()).select_from(tables.member_groups).where(*wanted))
-    rows = connection.execute(
-        select(_g.id, _g.name).where(*wanted).order_by(_g.folded).limit(limit).offset(offset)
-    ).all()
-    sizes = _count_members(connection, [row.id for row in rows])
-    return [Group(row.id, row.name, sizes.get(row.id, 0)) for row in rows], count or 0
+    rows = connection.execute(_GROUPS.where(*wanted).limit(limit).offset(offset))
+    return [Group(*row) for row in rows], count or 0
 
 
 def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Group]:
     """The existing groups of these ids, by name."""
-    found = connection.execute(select(_g.id, _g.name).where(_g.id.in_(list(ids))).order_by(_g.folded)).all()
-    sizes = _count_members(connection, ids)
-    return [Group(row.id, row.name, sizes.get(row.id, 0)) for row in found]
+    return [Group(*row) for row in connection.execute(_GROUPS.where(_g.id.in_(list(ids))))]
 
 
 def list_first_members(connection: Connection, *, ids: Collection[str], most: int) -> dict[str, list[str]]:
@@ -128,12 +125,6 @@ def forget_member(connection: Connection, *, member: str) -> None:
 
 def _has_member(member: str) -> ColumnElement[bool]:
     return select(literal_column("1")).where(_m.group_id == _g.id, _m.member == member).exists()
-
-
-def _count_members(connection: Connection, ids: Collection[str]) -> dict[str, int]:
-    """The number of members of each of these groups that is not empty."""
-    counted = select(_m.group_id, func.count()).where(_m.group_id.in_(list(ids))).group_by(_m.group_id)
-    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def _clean_free_name(connection: Connection, name: str, *, besides: str = "") -> str:

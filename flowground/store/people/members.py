@@ -58,14 +58,6 @@ class MemberFilter:
     not_in: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMember:
-    """A member and the bcrypt hash of their password."""
-
-    member: Member | None
-    password: str | None
-
-
 def add(
     connection: Connection,
     *,
@@ -90,41 +82,39 @@ def add(
 
 
 @mark_rights_change
-def add_first(
-    connection: Connection,
-    *,
-    name: str,
-    display_name: str,
-    password: str,
-    email: str | None = None,
-    by: str,
-    shares: str | None = None,
-) -> Member:
-    """Adds the account that ends local mode: an admin, who gets the local owner's conversations and data.
+def add_first(connection: Connection, /, *, by: str, shares: str | None, **account: Any) -> Member:
+    """Adds the account that ends local mode, and the local owner's sign-ins: an admin, who gets the local owner's
+    conversations and data.
 
-    `shares` is a flow to share in the same transaction. Raises NotAllowed when there was an account before.
+    `shares` is a flow to share in the same transaction, `account` the other arguments of `add`. Raises NotAllowed when
+    there was an account before.
     """
     if has_had_account(connection):
         raise NotAllowed("The first account was created already.", hint="Sign in instead.")
-    member = add(connection, name=name, display_name=display_name, role="admin", email=email, password=password, by=by)
-    local = LOCAL_OWNER.owner
-    for kind in ("member", "programs"):
-        old = local if kind == "member" else Owner("programs", local.id)
-        transcripts.hand_over(connection, old=str(old), new=str(Owner(kind, member.id)), by=by)
+    member = add(connection, role="admin", by=by, **account)
+    new = Owner("member", member.id)
+    for old, to in ((LOCAL_OWNER.owner, new), (Owner("programs", LOCAL_OWNER.id), Owner("programs", member.id))):
+        transcripts.hand_over(connection, old=str(old), new=str(to), by=by)
     if shares is not None:
-        publications.set_shared(connection, flow_id=shares, is_shared=True, by=str(Owner("member", member.id)))
+        publications.set_shared(connection, flow_id=shares, is_shared=True, by=str(new))
+    sign_ins.revoke_all(connection, member=None, by=by)
     return member
 
 
-def find(connection: Connection, *, member: str) -> StoredMember:
+def find(connection: Connection, *, member: str) -> Member | None:
     row = connection.execute(MEMBERS.where(_e.id == member)).first()
-    password = connection.execute(select(_p.hash).where(_p.member == member)).scalar()
-    return StoredMember(read_member(row) if row else None, password)
+    return read_member(row) if row else None
 
 
-def find_named(connection: Connection, *, name: str) -> StoredMember:
+def find_named(connection: Connection, *, name: str) -> Member | None:
     """Like `find`, by the member's sign-in name."""
     return find(connection, member=identities.find_id(connection, name=name) or "")  # the same work for an unknown name
+
+
+def find_login(connection: Connection, *, name: str) -> tuple[Member | None, str | None]:
+    """Like `find_named`, with the bcrypt hash of the password."""
+    member = find_named(connection, name=name)
+    return member, connection.scalar(select(_p.hash).where(_p.member == (member.id if member else "")))
 
 
 def list_members(connection: Connection) -> list[Member]:
@@ -203,7 +193,7 @@ def remove(connection: Connection, *, member: str, by: str, keep_admin: bool = F
     """
     if keep_admin:
         _require_another_admin(connection, member)
-    if find(connection, member=member).member is None:
+    if find(connection, member=member) is None:
         return False
     forget(connection, member=member, by=by)
     connection.execute(delete(tables.members).where(_m.id == member))
@@ -216,7 +206,7 @@ def rename(connection: Connection, *, member: str, name: str, by: str) -> bool:
 
     Raises InvalidRequest when the name is taken.
     """
-    found = find(connection, member=member).member
+    found = find(connection, member=member)
     if found is None or found.name == name:
         return found is not None
     _require_free(connection, name)

@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -116,14 +117,6 @@ class TokenFilter:
     sets: Sets | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """Uses of one token that are not written yet."""
-
-    times: int
-    last: float
-
-
 def create(
     connection: Connection,
     *,
@@ -227,10 +220,10 @@ def revoke_all(connection: Connection, *, owner: str, by: str) -> None:
 
 
 @mark_write()
-def count_uses(connection: Connection, *, uses: Mapping[str, Use]) -> None:
-    """Adds buffered uses, by token id."""
-    for token_id, use in uses.items():
-        _COUNT.run(connection, {"token_id": token_id, "more": use.times, "last": use.last})
+def count_uses(connection: Connection, *, uses: Mapping[str, int]) -> None:
+    """Adds buffered uses, by token id; the last was just now."""
+    for token_id, times in uses.items():
+        _COUNT.run(connection, {"token_id": token_id, "more": times, "last": time.time()})
 
 
 def hash_secret(secret: str) -> str:
@@ -264,18 +257,17 @@ class TokenUses:
     `write` is called with the counts about once a second while tokens are used. A killed process loses its counts.
     """
 
-    def __init__(self, write: Callable[[Mapping[str, Use]], None]) -> None:
+    def __init__(self, write: Callable[[Mapping[str, int]], None]) -> None:
         self._write = write
         self._lock = Lock()
-        self._uses: dict[str, Use] = {}
+        self._uses = Counter[str]()
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop whose timer will flush; None when no timer runs."""
 
     def note(self, token_id: str) -> None:
         """Counts one use, now. Call it on an event loop."""
         with self._lock:
-            before = self._uses.get(token_id)
-            self._uses[token_id] = Use(before.times + 1 if before else 1, time.time())
+            self._uses[token_id] += 1
             if self._loop is None or self._loop.is_closed():
                 self._loop = asyncio.get_running_loop()
                 self._loop.call_later(_FLUSH_SECONDS, self.flush)
@@ -283,6 +275,6 @@ class TokenUses:
     def flush(self) -> None:
         """Writes the counts, if there are any."""
         with self._lock:
-            uses, self._uses, self._loop = self._uses, {}, None
+            uses, self._uses, self._loop = self._uses, Counter(), None
         if uses:
             self._write(uses)

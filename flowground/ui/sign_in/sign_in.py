@@ -153,7 +153,7 @@ def render_first_account(*, key: str = "first_account", go_to: str | None = None
     if not is_sent:
         return
     try:
-        member = bridge.call(runtime.get().sign_in.create_first_account(name, shown, password, shares=shares))
+        member = bridge.call(runtime.get().sign_in.roster.add_first(name, shown, password, shares=shares))
         # All other open pages rerun: those of people without an account show the sign-in page.
         runtime.get().loop.call_soon_threadsafe(streamlit_process.redraw_others, streamlit_process.find_this_page())
         sign_in_browser(member.id, go_to=go_to)
