@@ -87,7 +87,7 @@ async def count_everything(office: Office, somebody: Caller) -> dict[str, int]:
     return {
         "conversations": len(await read(list_sessions, **mine)),
         "of programs": len(await read(list_sessions, **of_programs)),
-        "shared chats": len((await read(shared_chats.list_of_owner, owner=str(somebody.owner))).shown),
+        "shared chats": len((await read(shared_chats.list_of_owner, owner=str(somebody.owner)))[0]),
         "presets": await read(count_presets, owner=str(somebody.owner)),
         "tokens": (await application_tokens.find_page(access, somebody, limit=9))[1],
         "groups": (await groups.find_groups(access, office.augusta, having=somebody.id, limit=9))[1],

@@ -186,8 +186,8 @@ async def test_the_store_keeps_what_is_cited_and_what_was_looked_up_besides(tmp_
         part = await runtime.store.read(transcripts.read_part, **place)
         assert part.messages[1].passages == answer.passages
         key = (await runtime.store.write(shared_chats.share, **place, expires_at=None)).id
-        page = await runtime.store.read(shared_chats.read_page, key=key)
-        assert [one.passages for one in page.shown] == [(), answer.passages]
+        shown, _ = await runtime.store.read(shared_chats.read_page, key=key)
+        assert [one.passages for one in shown] == [(), answer.passages]
 
         kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("*.db*"))
         assert HOTELS.encode() in kept

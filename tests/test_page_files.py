@@ -176,8 +176,8 @@ def test_a_chat_of_files_has_their_names_in_its_title_export_and_copies(house: A
         place = {"flow_id": "takes", "owner": "member:bob", "session_id": chat.session}
         head = await store.read(transcripts.find_head, **place)
         link = await store.write(shared_chats.share, **place, expires_at=None)
-        said = await store.read(shared_chats.read_messages, key=link.id)
-        return head.title if head else "", link.title, [one.text for one in said]
+        shown, _count = await store.read(shared_chats.read_page, key=link.id)
+        return head.title if head else "", link.title, [one.text for one in shown]
 
     title, shared_title, said = beside(house, share)
     assert (title, shared_title, said[0]) == ("plan.png", "plan.png", "Files: plan.png")

@@ -102,7 +102,7 @@ JOBS = [
     one(versions.begin_version, **THERE, **ANEW, version_of="before"),
     *each({**THERE, "message_id": "first"}, versions.choose, versions.read_versions),
     *(one(shared_chats.share, **HERE, expires_at=None), one(shared_chats.read_page, key="k", offset=25)),
-    *each({"key": "k"}, shared_chats.find, shared_chats.read_messages),
+    *each({"key": "k"}, shared_chats.find, shared_chats.read_page),
     *(one(shared_chats.list_of_owner, **ADA), one(shared_chats.list_of_owner, **ADA, words="a b")),
     *(one(shared_chats.revoke, **ADA, key="k"), one(shared_chats.forget_expired, before=2e9)),
     # Ratings, usage

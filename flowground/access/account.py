@@ -119,7 +119,7 @@ async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
     member = await access.sign_in.roster.find(caller.id)
     signed_in, _ = await read(sign_ins.find_page, member=caller.id, limit=_MOST_SIGN_INS)
     owners = await read(list_owners, member=caller.id)
-    shared = await read(shared_chats.list_of_owner, owner=str(caller.owner), limit=shared_chats.MOST_OWN)
+    shared, _ = await read(shared_chats.list_of_owner, owner=str(caller.owner), limit=shared_chats.MOST_OWN)
     return {
         "name": member.name if member else None,
         "id": caller.id,
@@ -157,7 +157,7 @@ async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
         ],
         "shared_chats": [
             {"flow": link.flow_id, "title": link.title, "as_of": link.created_at, "until": link.expires_at}
-            for link in shared.shown
+            for link in shared
         ],
     }
 

@@ -4,7 +4,6 @@ Every function with a caller checks their present role: it raises NotSignedIn, a
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import partial
 
 from flowground.access import Access
@@ -145,14 +144,6 @@ async def _change_member(access: Access, caller: Caller, member: str, change: Ca
         raise InvalidRequest(f"There is no member {member}.")
 
 
-@dataclass(frozen=True, slots=True)
-class FoundPeople:
-    """A page of people; `count` is how many all pages have."""
-
-    shown: tuple[Member, ...]
-    count: int
-
-
 async def find_people(
     access: Access,
     caller: Caller,
@@ -162,12 +153,12 @@ async def find_people(
     not_in: str | None = None,
     limit: int = 20,
     offset: int = 0,
-) -> FoundPeople:
-    """A page of people, by name, whose names or address have all these words; further filters as in `MemberFilter`."""
+) -> tuple[list[Member], int]:
+    """A page of people, by name, whose names or address have all these words, and how many all pages have; further
+    filters as in `MemberFilter`."""
     await require_author(access, caller)
     wanted = MemberFilter(words, is_member_only, not_in)
-    shown, count = await access.store.read(members.find_page, wanted=wanted, limit=limit, offset=offset)
-    return FoundPeople(tuple(shown), count)
+    return await access.store.read(members.find_page, wanted=wanted, limit=limit, offset=offset)
 
 
 async def find_group_members(
@@ -189,7 +180,6 @@ async def list_people(access: Access, caller: Caller, ids: Collection[str]) -> l
     return await access.store.read(members.list_by_ids, ids=ids) if ids else []
 
 
-async def find_who_may_open(access: Access, sharing: Sharing, *, limit: int) -> FoundPeople:
+async def find_who_may_open(access: Access, sharing: Sharing, *, limit: int) -> tuple[list[Member], int]:
     """Some of the members who could open a flow that is shared like this, and how many there are."""
-    shown, count = await access.store.read(members.find_openers, sharing=sharing, limit=limit)
-    return FoundPeople(tuple(shown), count)
+    return await access.store.read(members.find_openers, sharing=sharing, limit=limit)

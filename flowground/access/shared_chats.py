@@ -12,7 +12,7 @@ from flowground.core.caller import Caller, Owner
 from flowground.core.errors import FlowNotFound, InvalidRequest
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import shared_chats
-from flowground.store.runs.shared_chats import SharedChat, SharedChatPage, SharedMessages
+from flowground.store.runs.shared_chats import SharedChat, SharedMessage
 from flowground.store.sql import make_storable
 
 _NOWHERE = "nowhere"
@@ -49,8 +49,9 @@ async def list_links(access: Access, caller: Caller, *, flow_id: str, session_id
 
 async def list_own(
     access: Access, caller: Caller, words: str = "", *, offset: int = 0, limit: int = 25
-) -> SharedChatPage:
-    """A page of the caller's links; with `words`, links that have all of them in the title or the flow's id."""
+) -> tuple[list[SharedChat], int]:
+    """A page of the caller's links, and how many there are; with `words`, links that have all of them in the title or
+    the flow's id."""
     caller = await access.require_member(caller, _SAYS)
     return await access.store.read(
         shared_chats.list_of_owner, owner=str(caller.owner), words=words, offset=offset, limit=limit
@@ -98,6 +99,6 @@ async def open_shared(access: Access, caller: Caller, key: str) -> OpenedChat | 
     return OpenedChat(found, wired, member.display_name)
 
 
-async def read_page(access: Access, opened: OpenedChat, *, offset: int, limit: int = 25) -> SharedMessages:
-    """A page of the messages of an opened chat; empty where the link was revoked meanwhile."""
-    return await access.store.read(shared_chats.read_page, key=opened.chat.id, offset=offset, limit=limit)
+async def read_page(access: Access, opened: OpenedChat, *, offset: int) -> tuple[list[SharedMessage], int]:
+    """A page of the messages of an opened chat, and their number; none where the link was revoked meanwhile."""
+    return await access.store.read(shared_chats.read_page, key=opened.chat.id, offset=offset)

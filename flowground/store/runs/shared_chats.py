@@ -6,12 +6,11 @@ The copy stays as it is while the conversation goes on, and is deleted with the 
 import json
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Text, cast, delete, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from flowground.core.citations import Citations, describe_passages, read_passages
 from flowground.core.errors import InvalidRequest
@@ -36,14 +35,6 @@ _FORGET_AT_ONCE = 5
 _c = tables.shared_chats.c
 _s = tables.sessions.c
 _COLUMNS = (_c.id, _c.owner, _c.flow_id, _c.title, _c.messages, _c.is_cut, _c.created_at, _c.expires_at)
-_each = func.json_each(_c.contents).table_valued("key", "value")
-_element = func.json_array_elements(cast(_c.contents, JSON)).table_valued("value", with_ordinality="number")
-_element = _element.render_derived()
-_PARTS: dict[str, tuple[Any, ColumnElement[Any], ColumnElement[Any]]] = {
-    "sqlite": (_each, _each.c.key + 1, _each.c.value),
-    "postgresql": (_element, _element.c.number, cast(_element.c.value, Text)),
-}
-"""A link's messages as a table: each message's number, from 1, and the message as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +69,6 @@ class SharedMessage:
     at: datetime
     finish_reason: str | None = None
     passages: Citations = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SharedMessages:
-    """A page of messages; `count` is the number on all pages."""
-
-    shown: Sequence[SharedMessage]
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class SharedChatPage:
-    """A page of links; `count` is the number on all pages."""
-
-    shown: Sequence[SharedChat]
-    count: int
 
 
 def share(
@@ -141,26 +116,17 @@ def find(connection: Connection, *, key: str) -> SharedChat | None:
     return _read_row(row) if row else None
 
 
-def read_page(connection: Connection, *, key: str, offset: int = 0, limit: int = 25) -> SharedMessages:
-    """A page of the link's messages in their order; empty where the link does not exist."""
-    row = connection.execute(select(_c.messages, _c.ends, _c.citations).where(_c.id == key)).first()
-    if row is None:
-        return SharedMessages([], 0)
-    notes = _Notes.read(row)
-    parts, number, value = _PARTS[connection.dialect.name]
-    wanted = select(value).join_from(tables.shared_chats, parts, true()).where(_c.id == key)
-    found = connection.scalars(wanted.where(number > offset, number <= offset + limit).order_by(number))
-    shown = [notes.add_to(at, json.loads(value)) for at, value in enumerate(found, offset + 1)]
-    return SharedMessages(shown, row.messages)
-
-
-def read_messages(connection: Connection, *, key: str) -> list[SharedMessage]:
-    """All messages of the link."""
+def read_page(connection: Connection, *, key: str, offset: int = 0, limit: int = 25) -> tuple[list[SharedMessage], int]:
+    """A page of the link's messages in their order, and the number on all pages; none where the link does not exist."""
     row = connection.execute(select(_c.contents, _c.ends, _c.citations).where(_c.id == key)).first()
     if row is None:
-        return []
-    notes = _Notes.read(row)
-    return [notes.add_to(number, value) for number, value in enumerate(json.loads(row.contents), 1)]
+        return [], 0
+    contents, ends, cited = json.loads(row.contents), json.loads(row.ends or "{}"), json.loads(row.citations or "{}")
+    shown = []
+    for number, (role, text, state, at) in enumerate(contents[offset : offset + limit], offset + 1):
+        passages = read_passages(cited.get(str(number), ()))
+        shown.append(SharedMessage(role, text, state, read_moment(at), ends.get(str(number)), passages))
+    return shown, len(contents)
 
 
 def list_of_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> list[SharedChat]:
@@ -172,12 +138,13 @@ def list_of_session(connection: Connection, *, flow_id: str, owner: str, session
 
 def list_of_owner(
     connection: Connection, *, owner: str, words: str = "", offset: int = 0, limit: int = 25
-) -> SharedChatPage:
-    """A page of the owner's links whose title or flow id contains all these words, newest first."""
+) -> tuple[list[SharedChat], int]:
+    """A page of the owner's links whose title or flow id contains all these words, newest first; and the number on all
+    pages."""
     wanted = (_c.owner == owner) & has_words(connection, words, func.coalesce(_c.title, ""), _c.flow_id)
     ordered = select(*_COLUMNS).where(wanted).order_by(_c.created_at.desc(), _c.id)
     rows = connection.execute(ordered.offset(offset).limit(limit)).all()
-    return SharedChatPage([_read_row(row) for row in rows], _count(connection, wanted))
+    return [_read_row(row) for row in rows], _count(connection, wanted)
 
 
 def forget_expired(connection: Connection, *, before: float) -> int:
@@ -223,24 +190,6 @@ def _write_text(message: StoredMessage) -> str:
     if names := list_file_names(message):
         return f"{message.text}\n\nFiles: {', '.join(names)}".strip()
     return "" if message.state == "failed" and message.error is None else message.text
-
-
-@dataclass(frozen=True, slots=True)
-class _Notes:
-    """Notes on a link's messages, by their numbers as text."""
-
-    ends: dict[str, str]
-    citations: dict[str, list[dict[str, Any]]]
-
-    @classmethod
-    def read(cls, row: Any) -> "_Notes":
-        return cls(json.loads(row.ends or "{}"), json.loads(row.citations or "{}"))
-
-    def add_to(self, number: int, values: Sequence[Any]) -> SharedMessage:
-        role, text, state, at = values
-        key = str(number)
-        cited = read_passages(self.citations.get(key, ()))
-        return SharedMessage(role, text, state, read_moment(at), self.ends.get(key), cited)
 
 
 def _count(connection: Connection, where: ColumnElement[bool]) -> int:

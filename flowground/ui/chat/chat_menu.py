@@ -309,8 +309,7 @@ def render_own_links(caller: Caller) -> None:
     _render_changes()
 
     def find(searched: str, offset: int) -> ListPage[SharedChat]:
-        found = bridge.ask(shared_chats.list_own, caller, searched, limit=PAGE, offset=offset)
-        return ListPage(found.shown, found.count)
+        return ListPage(*bridge.ask(shared_chats.list_own, caller, searched, limit=PAGE, offset=offset))
 
     empty = "None. *Share* in a chat's menu makes a link that colleagues can open."
     render_list(_LINKS_LIST, "Search shared chats", find, partial(_render_own, caller), empty=empty)

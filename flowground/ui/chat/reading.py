@@ -11,7 +11,7 @@ from flowground.core.messages import join_surrogates
 from flowground.store.runs.shared_chats import SharedMessage
 from flowground.ui.assets import find_asset
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.parts import find_in_pages, make_key, render_pages
+from flowground.ui.page.parts import ListPage, find_in_pages, make_key, render_pages
 from flowground.ui.shell import opening
 
 _MARKS = {
@@ -89,7 +89,9 @@ def render_shared(caller: Caller, key: str) -> None:
     st.markdown(f":gray[{words.join(facts)}]")
     if chat.is_cut:
         st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
-    page, number = find_in_pages(_NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before))
+    page, number = find_in_pages(
+        _NAME, key, lambda before: ListPage(*bridge.ask(shared_chats.read_page, opened, offset=before))
+    )
     shown = [_write(message) for message in page.shown]
     _render(key=make_key(f"reading:{key}"), data=[{"messages": shown, "by": opened.by, "name": wired.name}])
     render_pages(_NAME, key, page.count, number)

@@ -123,8 +123,8 @@ def render_members(group: Group) -> None:
         return ListPage([(key, find_name(known, key)) for key in ids], count)
 
     def find_outside(searched: str) -> NamedPage:
-        found = bridge.ask(people.find_people, caller, searched, not_in=group.id, limit=_MOST_OFFERED)
-        return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
+        found, count = bridge.ask(people.find_people, caller, searched, not_in=group.id, limit=_MOST_OFFERED)
+        return ListPage([(one.id, name_person(one)) for one in found], count)
 
     _render_sides(
         MembershipEditor(

@@ -55,7 +55,9 @@ def render_people(caller: Caller) -> None:
         st.space("stretch")
         searched = render_search("people", "Search people")
     found, number = find_in_pages(
-        "people", searched, lambda offset: bridge.ask(find_people, caller, searched, limit=PAGE, offset=offset)
+        "people",
+        searched,
+        lambda offset: ListPage(*bridge.ask(find_people, caller, searched, limit=PAGE, offset=offset)),
     )
     ids = [member.id for member in found.shown]
     names = bridge.ask(groups.list_names_of, caller, ids)

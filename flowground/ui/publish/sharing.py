@@ -12,7 +12,6 @@ from functools import partial
 import streamlit as st
 
 from flowground.access import groups, people
-from flowground.access.people import FoundPeople
 from flowground.access.roster import find_name
 from flowground.access.sharing import read_sharing, share
 from flowground.app import runtime
@@ -142,8 +141,8 @@ def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
     """Offers members only: authors and admins open every flow anyway."""
 
     def find(searched: str, most: int) -> NamedPage:
-        found = bridge.ask(people.find_people, caller, searched, is_member_only=True, limit=most)
-        return ListPage([(one.id, name_person(one)) for one in found.shown], found.count)
+        found, count = bridge.ask(people.find_people, caller, searched, is_member_only=True, limit=most)
+        return ListPage([(one.id, name_person(one)) for one in found], count)
 
     def name(ids: Collection[str]) -> Mapping[str, str]:
         return {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
@@ -245,21 +244,17 @@ def _add(key: str, chosen: list[str]) -> None:
 
 def render_openers(draft: Sharing, now: Sharing) -> None:
     """How many people may open the flow with this draft; in an expander, the first of them."""
-    found = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_MOST_OPENERS)
-    who = "Anybody" if draft.audience == "public" else words.count(found.count, "person", "people")
+    found, count = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_MOST_OPENERS)
+    who = "Anybody" if draft.audience == "public" else words.count(count, "person", "people")
     after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
     label = f"{who} can open it" + (f", once {' and '.join(after)}" if after else "")
     label += "" if draft.audience == "public" else " (authors and admins included)"
     with st.expander(label, key="sharing:resolved", icon=":material/visibility:", on_change="rerun") as opened:
         if opened.open:
-            _render_found(found, draft)
-
-
-def _render_found(found: FoundPeople, draft: Sharing) -> None:
-    for member in found.shown:
-        st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft)}]]")
-    if found.count > len(found.shown):
-        st.caption(f"and {found.count - len(found.shown):,} more")
+            for member in found:
+                st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft)}]]")
+            if count > len(found):
+                st.caption(f"and {count - len(found):,} more")
 
 
 def _write_reason(member: Member, draft: Sharing) -> str:
