@@ -46,9 +46,9 @@ async def test_uses_are_counted_together_and_none_is_lost_at_the_end(url: str) -
     _, secret = await make_token(store)
     before = datetime.now(UTC)
     await asyncio.gather(*(store.use_token(secret) for _ in range(100)))
-    after = datetime.now(UTC)
     assert await store.use_token("fg_" + "a" * 43) is None
     store.close()
+    after = datetime.now(UTC)
     again = Store.open(url)
     token = await again.read(tokens.find, secret=secret)
     assert token
