@@ -30,7 +30,7 @@ SAYS_CHARS = 300
 _p = tables.publications.c
 _a = tables.audiences.c
 _g = tables.group_members.c
-_COLUMNS = (_p.flow_id, _p.shared, _p.changed_by, _p.changed_at, _p.audience, _p.api, _p.expires_at)
+_COLUMNS = (_p.flow_id, _p.shared, _p.audience, _p.api, _p.expires_at)
 _NAMED = or_(
     select(_a.name)
     .where(_a.flow_id == _p.flow_id, _a.kind == literal_column("'member'"), _a.name == bindparam("person"))
@@ -50,7 +50,7 @@ _w = tables.switches.c
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Whether a flow's shareable playground is on, and for whom; who changed that last (an `Owner`), and when.
+    """Whether a flow's shareable playground is on, and for whom.
 
     `shares_api`: whoever may open the flow may also run it over the API. `names_person`: the audience names the person
     for whom this was read, directly or by a group.
@@ -58,12 +58,10 @@ class Publication:
 
     flow_id: str
     is_shared: bool
-    changed_by: str
-    changed_at: datetime
-    audience: Audience = "organization"
-    shares_api: bool = False
-    expires_at: datetime | None = None
-    names_person: bool = False
+    audience: Audience
+    shares_api: bool
+    expires_at: datetime | None
+    names_person: bool
 
     @property
     def is_in_force(self) -> bool:
@@ -125,19 +123,18 @@ def read_sharing(connection: Connection, *, flow_id: str) -> Sharing:
 
 
 @mark_rights_change
-def set_shared(connection: Connection, *, flow_id: str, is_shared: bool, by: str) -> Publication:
+def set_shared(connection: Connection, *, flow_id: str, is_shared: bool, by: str) -> None:
     """Turns sharing on or off and leaves the rest as it was; turning it on removes an expiry that has passed."""
     before = read_sharing(connection, flow_id=flow_id)
     expires_at = None if is_shared and before.is_expired else before.expires_at
     sharing = replace(before, is_shared=is_shared, expires_at=expires_at)
-    return change(connection, flow_id=flow_id, sharing=sharing, by=by)
+    change(connection, flow_id=flow_id, sharing=sharing, by=by)
 
 
 @mark_rights_change
-def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> Publication:
+def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -> None:
     """Replaces how a flow is shared. Open pages and tokens follow at once."""
     before = read_sharing(connection, flow_id=flow_id)
-    at = time.time()
     connection.execute(delete(tables.publications).where(_p.flow_id == flow_id))
     add_row(
         connection,
@@ -145,7 +142,7 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
         flow_id=flow_id,
         shared=sharing.is_shared,
         changed_by=by,
-        changed_at=at,
+        changed_at=time.time(),
         audience=sharing.audience,
         api=sharing.shares_api,
         expires_at=write_moment_or_none(sharing.expires_at),
@@ -154,9 +151,6 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
     _set_names(connection, flow_id, "group", sharing.groups)
     for action, subject in _describe_changes(flow_id, before, sharing):
         audit.record(connection, actor=by, action=action, subject=subject)
-    return Publication(
-        flow_id, sharing.is_shared, by, read_moment(at), sharing.audience, sharing.shares_api, sharing.expires_at
-    )
 
 
 @mark_rights_change
@@ -208,17 +202,8 @@ def _is_past(at: datetime | None) -> bool:
 
 
 def _read_publication(row: Any) -> Publication:
-    flow_id, shared, changed_by, changed_at, audience, api, expires_at, names_person = row
-    return Publication(
-        flow_id=flow_id,
-        is_shared=bool(shared),
-        changed_by=changed_by,
-        changed_at=read_moment(changed_at),
-        audience=audience,
-        shares_api=bool(api),
-        expires_at=read_moment_or_none(expires_at),
-        names_person=bool(names_person),
-    )
+    flow_id, shared, audience, api, expires_at, names_person = row
+    return Publication(flow_id, bool(shared), audience, bool(api), read_moment_or_none(expires_at), bool(names_person))
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,12 +154,11 @@ def approve(connection: Connection, *, request_id: str, flow_id: str, by: str) -
     request = decide(connection, request_id=request_id, is_approved=True, by=by)
     if request is None:
         return False
-    found = publications.find(connection, flow_id=flow_id)
     sharing = publications.read_sharing(connection, flow_id=flow_id)
     person = frozenset({request.member})
-    if found is None or not found.is_in_force:
+    if not sharing.is_shared or sharing.is_expired:
         sharing = Sharing(is_shared=True, audience="people", members=person)
-    elif found.audience == "people":
+    elif sharing.audience == "people":
         sharing = replace(sharing, members=sharing.members | person)
     else:
         return True
