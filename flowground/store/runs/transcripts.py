@@ -32,7 +32,7 @@ from flowground.core.messages import Usage
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, list_flows, make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
-from flowground.store.sql import Statement, make_storable, read_moment
+from flowground.store.sql import Statement, read_moment
 from flowground.store.tables import LASTING_SECONDS
 
 PART_MESSAGES = 200
@@ -124,8 +124,7 @@ def list_places(
         raise InvalidRequest("`after` is the id of none of these messages.", hint="Take the last one's of a page.")
     if session_id is not None:
         keys = find_session_keys(connection, owners=owners, session_id=session_id)
-        here = (_s.id.in_(keys), _s.session_id == make_storable(session_id))
-        rows = connection.execute(select(_s.id, _s.flow_id, _s.messages).where(*here)).all()
+        rows = connection.execute(select(_s.id, _s.flow_id, _s.messages).where(_s.id.in_(keys))).all()
         near = [row for row in rows if (flows is None or row.flow_id in flows) and flow_id in (None, row.flow_id)]
     else:
         pairs = _list_pairs(connection, owners, flow_id, flows)
