@@ -65,12 +65,11 @@ async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
 
 async def find_files(
     access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
-) -> tuple[Sequence[StoredFile], int]:
+) -> tuple[list[StoredFile], int]:
     """A page of the files of the caller and their tokens, newest first, and the count; `words` filters by name."""
     caller = await access.require_member(caller)
     owners = await access.store.read(list_owners, member=caller.id)
-    found = await access.store.read(files.list_page, owners=owners, words=words, limit=limit, offset=offset)
-    return found.shown, found.count
+    return await access.store.read(files.list_page, owners=owners, words=words, limit=limit, offset=offset)
 
 
 async def delete_file(access: Access, caller: Caller, key: str) -> bool:
@@ -153,7 +152,7 @@ async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
                 "flow": file.flow_id,
                 "added": file.created_at,
             }
-            for file in (await read(files.list_page, owners=owners, limit=_MOST_FILES)).shown
+            for file in (await read(files.list_page, owners=owners, limit=_MOST_FILES))[0]
         ],
         "shared_chats": [
             {"flow": link.flow_id, "title": link.title, "as_of": link.created_at, "until": link.expires_at}

@@ -28,7 +28,7 @@ from flowground.app.runtime import Runtime
 from flowground.components.base import NO_OUTSIDE, Component, LookUp, Models, Outside
 from flowground.components.connectors import MCP, SQL, PythonFunction
 from flowground.components.web import APIRequest
-from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest, make_id
 from flowground.core.errors import FlowgroundError, InvalidRequest, ProviderRefused, RunError, ToolNotCalled
 from flowground.core.events import ModelProgress
 from flowground.core.media_types import HEAD, find_media_type
@@ -120,7 +120,7 @@ def _read(folder: Path, name: str, most_bytes: int) -> FileReference:
         raise InvalidRequest(f"The file `{name}` cannot be read: {error.strerror}.") from None
     digest = hashlib.sha256(data).hexdigest()
     kind = find_media_type(data[:HEAD], data[-HEAD:], path.name)
-    return FileReference(files.make_id(), path.name, kind, len(data), digest)
+    return FileReference(make_id(), path.name, kind, len(data), digest)
 
 
 class TestedName(str):

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from flowground.core.caller import WHOSE, Owner
+from flowground.core.caller import WHOSE, Owner, make_id
 from flowground.core.errors import BodyTooLarge, InvalidRequest, RunError, SentFileFailed, ServerBusy
 from flowground.core.media_types import HEAD, clean_name, find_media_type, is_accepted, name_accepted
 from flowground.core.values import FileReference
@@ -286,7 +286,7 @@ class Files:
         if offer.no_images and kind.startswith("image/"):
             raise FileRefused(offer.no_images)
         digest = await self._run(arriving.finish)
-        reference = FileReference(files.make_id(), name, kind, arriving.size, digest)
+        reference = FileReference(make_id(), name, kind, arriving.size, digest)
         file = StoredFile(reference, str(offer.owner), offer.flow_id, None, datetime.now(UTC))
         # Noted first, so that bytes without a row are found again when the process dies here.
         await self.store.write(files.note_loose, digests=[digest], look_at=time.time() + _PLACE_SECONDS)

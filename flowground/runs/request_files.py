@@ -11,7 +11,7 @@ from typing import Any
 from flowground.components.base import Component, Models
 from flowground.components.io import ChatInput
 from flowground.components.knowledge import File
-from flowground.core.caller import Caller, RunRequest
+from flowground.core.caller import Caller, RunRequest, make_id
 from flowground.core.errors import InvalidRequest, ProviderError
 from flowground.core.values import FileReference, SentFile
 from flowground.core.words import cut
@@ -19,7 +19,6 @@ from flowground.flows.field_values import unwrap_tweak
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.files import FileRefused, find_file, refuse_kind, refuse_size
 from flowground.store import Store
-from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 
 MOST_CHARS = 400
@@ -85,7 +84,7 @@ async def _find(store: Store, wired: WiredFlow, named: str, owners: Collection[s
 def _send(file: StoredFile) -> SentFile:
     """A file as sent: an upload of a page moves into the message; a program's file or another message's is copied."""
     stays = file.message is not None or not file.owner.startswith(("member:", "visitor:", "local:"))
-    reference = replace(file.reference, id=files.make_id()) if stays else file.reference
+    reference = replace(file.reference, id=make_id()) if stays else file.reference
     return SentFile(reference, file.reference.id)
 
 

@@ -207,7 +207,7 @@ async def test_bytes_are_kept_once_and_go_with_their_last_row(api: Api, tmp_path
     assert len(list_bytes(tmp_path)) == 1  # the message has them
     assert (await api.client.delete("/api/v1/monitor/messages/session/s")).status_code == 204
     await asyncio.to_thread(eventually, lambda: not list_bytes(tmp_path))
-    assert (await api.runtime.store.read(files.list_page, owners=[], limit=5)).count == 0
+    assert (await api.runtime.store.read(files.list_page, owners=[], limit=5))[1] == 0
 
 
 async def test_a_conversation_that_is_deleted_takes_its_files_along(api: Api, tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ async def test_a_conversation_that_is_deleted_takes_its_files_along(api: Api, tm
     for number in range(3):
         await api.text("takes", {"input_value": f"{number}", "session_id": "s", "files": [path] * 3})
     owner = str((await api.find_caller()).owner)
-    assert (await api.runtime.store.read(files.list_page, owners=[owner], limit=50)).count == 10
+    assert (await api.runtime.store.read(files.list_page, owners=[owner], limit=50))[1] == 10
     await api.runtime.store.erase(erasing.erase_conversations, owners=[owner])
-    assert (await api.runtime.store.read(files.list_page, owners=[owner], limit=50)).count == 1
+    assert (await api.runtime.store.read(files.list_page, owners=[owner], limit=50))[1] == 1
     await api.client.delete(f"/api/v1/files/delete/{path}")
     await asyncio.to_thread(eventually, lambda: not list_bytes(tmp_path))

@@ -171,8 +171,8 @@ async def test_a_deleted_file_is_shown_no_more_although_others_have_its_bytes(as
     await ask(api, "remembers", ("secret.txt", b"Bread and salt"), text="One?")
     await api.upload("remembers", "b.txt", b"Bread and salt")
     mine = [str((await api.find_caller()).owner)]
-    page = await api.runtime.store.read(files.list_page, owners=mine, limit=9)
-    (kept,) = [file for file in page.shown if file.message]
+    shown, _ = await api.runtime.store.read(files.list_page, owners=mine, limit=9)
+    (kept,) = [file for file in shown if file.message]
     assert await api.runtime.store.write(files.delete_file, key=kept.reference.id, owners=mine)
     await ask(api, "remembers", text="Two?")
     assert read_messages(server, -1)[0]["content"] == "[The file secret.txt was deleted.]\n\nOne?"

@@ -5,13 +5,13 @@ deleted after their last row even where the process dies in between. A knowledge
 has one of each name.
 """
 
+import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, insert, or_, select, tuple_, update
 
@@ -34,7 +34,6 @@ _l = tables.loose_files.c
 _m = tables.messages.c
 _counted = func.coalesce(func.sum(case((_f.size < SMALLEST, SMALLEST), else_=_f.size)), 0)
 _COLUMNS = (_f.id, _f.name, _f.media_type, _f.size, _f.sha256, _f.owner, _f.flow_id, _f.message, _f.created_at)
-_MEASURE = select(_counted).where(_f.owner.in_(bindparam("owners", expanding=True)))
 _SAID = select(_m.id).where(_m.id == bindparam("into")).exists()
 _MOVE = Statement(update(tables.files).where(_f.id == bindparam("kept"), _SAID).values(message=bindparam("into")))
 _COPY = Statement(
@@ -60,11 +59,6 @@ class FilesFull(InvalidRequest):
     code = "files_full"
 
 
-def storage_full_error() -> FilesFull:
-    """The error for a visitor, whether they or other visitors used up the limit."""
-    return FilesFull("This chat takes no more files at the moment.", hint="Send the message without one.")
-
-
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file's row. `message` is the id of the message with which it was sent."""
@@ -74,15 +68,6 @@ class StoredFile:
     flow_id: str | None
     message: str | None
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class FilePage:
-    """Some of the owners' files; `count` and `size` (in bytes) are of all of them."""
-
-    shown: Sequence[StoredFile]
-    count: int
-    size: int
 
 
 @cache
@@ -118,7 +103,7 @@ def add_file(
         )
     visitors = (_f.flow_id == file.flow_id, _f.owner.startswith("visitor:"))
     if most_of_flow and _sum(connection, *visitors) + size > most_of_flow:
-        raise storage_full_error()
+        raise FilesFull("This chat takes no more files at the moment.", hint="Send the message without one.")
     if is_apart:
         file = _name_apart(connection, file)
     one = file.reference
@@ -133,9 +118,7 @@ def add_file(
 
 
 def _name_apart(connection: Connection, file: StoredFile) -> StoredFile:
-    stem, dot, ending = file.reference.name.rpartition(".")
-    if not stem:
-        stem, dot, ending = file.reference.name, "", ""
+    stem, ending = os.path.splitext(file.reference.name)
     alike = (_f.owner == file.owner, _f.flow_id.is_(None), _f.message.is_(None))
     taken = set(
         connection.scalars(select(_f.name).where(*alike, _f.name.startswith(make_storable(stem), autoescape=True)))
@@ -143,13 +126,13 @@ def _name_apart(connection: Connection, file: StoredFile) -> StoredFile:
     name, number = file.reference.name, 0
     while name in taken:
         number += 1
-        name = f"{stem} ({number}){dot}{ending}"
+        name = f"{stem} ({number}){ending}"
     return replace(file, reference=replace(file.reference, name=name))
 
 
 def measure(connection: Connection, *, owners: Collection[str]) -> int:
     """The bytes that the files of these owners use together."""
-    return int(connection.scalar(_MEASURE, {"owners": list(owners)}) or 0)
+    return _sum(connection, _f.owner.in_(list(owners)))
 
 
 def _sum(connection: Connection, *where: ColumnElement[bool]) -> int:
@@ -202,14 +185,14 @@ def list_unsent(
 
 def list_page(
     connection: Connection, *, owners: Collection[str], words: str = "", limit: int, offset: int = 0
-) -> FilePage:
-    """A page of all files of these owners, newest first."""
+) -> tuple[list[StoredFile], int]:
+    """A page of all files of these owners, newest first; and the number on all pages."""
     wanted = (_f.owner.in_(list(owners)), has_words(connection, words, _f.name))
     rows = connection.execute(
         select(*_COLUMNS).where(*wanted).order_by(_f.created_at.desc(), _f.id).limit(limit).offset(offset)
     )
     count = connection.scalar(select(func.count()).where(*wanted)) or 0
-    return FilePage([_read_row(row) for row in rows], count, _sum(connection, *wanted))
+    return [_read_row(row) for row in rows], count
 
 
 def rename_file(connection: Connection, *, key: str, owners: Collection[str], name: str) -> bool:
@@ -269,11 +252,6 @@ def end_loose(connection: Connection, *, looked_at: Mapping[str, float]) -> int:
     """Deletes the loose marks of `list_loose`, except those that were renewed since; returns the number."""
     done = delete(tables.loose_files).where(tuple_(_l.sha256, _l.look_at).in_(looked_at.items()))
     return connection.execute(done).rowcount
-
-
-def make_id() -> str:
-    """The id of a new file: a UUID."""
-    return str(uuid4())
 
 
 def _read_row(row: Any) -> StoredFile:
