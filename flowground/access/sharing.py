@@ -140,7 +140,10 @@ async def find_waiting(
 
     With `words`, requests that have all of them in the note, the name of the member, or the flow's.
     """
-    mine = await _list_mine(access, caller, flow_id)
+    caller = await access.recheck(caller)
+    every = access.catalogue.list_flows()
+    asked = every.values() if flow_id is None else filter(None, [every.get(flow_id)])
+    mine = [wired for wired in asked if access.may_publish(caller, wired)]
     if not mine:
         return [], 0
     searched = [
@@ -149,25 +152,14 @@ async def find_waiting(
         )
         for word in words.split()[:_MOST_WORDS]
     ]
-    flows, read = _list_addresses(mine), access.store.read
-    found = await read(access_requests.list_open, flows=flows, words=searched, limit=limit, offset=offset)
-    is_whole = not offset and len(found) < limit
-    return found, len(found) if is_whole else await read(access_requests.count_open, flows=flows, words=searched)
+    flows = _list_addresses(mine)
+    return await access.store.read(access_requests.find_page, flows=flows, words=searched, limit=limit, offset=offset)
 
 
 async def count_waiting(access: Access, caller: Caller, *, flow_id: str | None = None) -> int:
     """How many requests `find_waiting` finds without words."""
-    mine = await _list_mine(access, caller, flow_id)
-    flows = _list_addresses(mine)
-    return await access.store.read(access_requests.count_open, flows=flows) if flows else 0
-
-
-async def _list_mine(access: Access, caller: Caller, flow_id: str | None) -> list[WiredFlow]:
-    """The flows that this caller may publish; with `flow_id`, only that one."""
-    caller = await access.recheck(caller)
-    every = access.catalogue.list_flows()
-    asked = every.values() if flow_id is None else filter(None, [every.get(flow_id)])
-    return [wired for wired in asked if access.may_publish(caller, wired)]
+    _, number = await find_waiting(access, caller, flow_id=flow_id, limit=0)
+    return number
 
 
 def _list_addresses(flows: Iterable[WiredFlow]) -> list[str]:

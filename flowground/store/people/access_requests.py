@@ -1,13 +1,13 @@
 """Members' requests to open a flow, and the owners' decisions."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from flowground.core.caller import Owner
 from flowground.store import audit, publications, tables
@@ -88,38 +88,18 @@ def find_open(connection: Connection, *, request_id: str) -> AccessRequest | Non
     return _read_request(row) if row else None
 
 
-def list_open(
-    connection: Connection,
-    *,
-    flows: Collection[str],
-    words: Sequence[SearchedWord] = (),
-    limit: int = 25,
-    offset: int = 0,
-) -> list[AccessRequest]:
-    """A page of the open requests for these flows that match all words, oldest first."""
-    wanted = select(*_COLUMNS).where(*_is_open(connection, flows, words))
-    ordered = wanted.order_by(_r.created_at, _r.id).limit(limit).offset(offset)
-    return [_read_request(row) for row in connection.execute(ordered)]
-
-
-def count_open(connection: Connection, *, flows: Collection[str], words: Sequence[SearchedWord] = ()) -> int:
-    """The number of open requests for these flows that match all words, on all pages."""
-    counted = select(func.count()).select_from(tables.access_requests).where(*_is_open(connection, flows, words))
-    return connection.scalar(counted) or 0
-
-
-def _is_open(
-    connection: Connection, flows: Collection[str], words: Sequence[SearchedWord]
-) -> Iterator[ColumnElement[bool]]:
-    yield _r.state == "open"
-    yield _r.flow_id.in_(list(flows))
+def find_page(
+    connection: Connection, *, flows: Collection[str], words: Sequence[SearchedWord] = (), limit: int, offset: int = 0
+) -> tuple[list[AccessRequest], int]:
+    """A page of the open requests for these flows that match all words, oldest first; and the number on all pages."""
+    wanted = [_r.state == "open", _r.flow_id.in_(list(flows))]
     for one in words:
         askers = select(_e.id).where(has_words(connection, one.word, _e.name, _e.display_name))
-        yield or_(
-            has_words(connection, one.word, _r.note, _r.member),
-            _r.member.in_(askers),
-            _r.flow_id.in_(list(one.flows)),
-        )
+        in_request = has_words(connection, one.word, _r.note, _r.member)
+        wanted.append(or_(in_request, _r.member.in_(askers), _r.flow_id.in_(list(one.flows))))
+    count = connection.scalar(select(func.count()).select_from(tables.access_requests).where(*wanted))
+    found = select(*_COLUMNS).where(*wanted).order_by(_r.created_at, _r.id).limit(limit).offset(offset)
+    return [_read_request(row) for row in connection.execute(found)], count or 0
 
 
 def list_requests(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:

@@ -43,6 +43,10 @@ _o = tables.turn_overrides.c
 _r = tables.runs.c
 _c = tables.run_contents.c
 IS_SHOWN = _m.aside.is_(None)
+_IS_BEFORE = _m.position < func.coalesce(
+    select(_m.position).where(_m.id == bindparam("before")).scalar_subquery(), literal_column("9223372036854775807")
+)
+"""Whether a message stands before the one with this id; all do where there is no such message."""
 _HISTORY = Statement(
     select(
         case((_m.sender == literal_column("'User'"), literal_column("'user'")), else_=_m.role).label("role"),
@@ -60,28 +64,14 @@ _HISTORY = Statement(
             _m.state.not_in([literal_column("'stopped'"), literal_column("'interrupted'")]),
             _m.text != literal_column("''"),
         ),
-        _m.position
-        < func.coalesce(
-            select(_m.position).where(_m.id == bindparam("before")).scalar_subquery(),
-            literal_column("9223372036854775807"),
-        ),
+        _IS_BEFORE,
     )
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
-_PAGE_ROW = select(*(_m[name] for name in MESSAGE_COLUMNS), _m.version_of, _m.position)
 _LIST_MESSAGES = Statement(
-    _PAGE_ROW.where(_m.session == bindparam("session"), IS_SHOWN)
-    .order_by(_m.position.desc())
-    .limit(bindparam("limit", type_=Integer))
-)
-_LIST_BEFORE = Statement(
-    _PAGE_ROW.where(
-        _m.session == bindparam("session"),
-        IS_SHOWN,
-        _m.position
-        < select(_m.position).where(_m.id == bindparam("before"), _m.session == bindparam("session")).scalar_subquery(),
-    )
+    select(*(_m[name] for name in MESSAGE_COLUMNS), _m.version_of, _m.position)
+    .where(_m.session == bindparam("session"), IS_SHOWN, _IS_BEFORE)
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
@@ -190,8 +180,7 @@ def list_page(
                 break
             most = min(most + _STEP, MOST_THROUGH)
         limit = min(_STEP, most + 1 - len(found))
-        statement = _LIST_MESSAGES if last is None else _LIST_BEFORE
-        rows = statement.fetch(connection, {"session": session, "limit": limit, "before": last})
+        rows = _LIST_MESSAGES.fetch(connection, {"session": session, "limit": limit, "before": last})
         is_whole = len(rows) < limit
         for row in rows:
             if size > most_chars:
