@@ -10,13 +10,14 @@ from uuid import uuid4
 from sqlalchemy import NullPool, create_engine, inspect, make_url, text
 
 from flowground.app.retention import REMOVED, RetentionTask
+from flowground.core.events import ComponentFinished
 from flowground.settings import RetentionSettings
 from flowground.settings.limits import PublicSettings
 from flowground.store import Store
 from flowground.store.people import removals
 from flowground.store.runs import feedback, progress, turns
 from flowground.store.runs.progress import TextsSoFar
-from flowground.store.runs.records import RunRecord, StoredMessage, TraceStep
+from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.waiting import eventually, list_files
 
 WORD = "qcanaryz"
@@ -78,7 +79,8 @@ async def take(
         await store.write(progress.keep_texts, texts=[so_far])
     if interrupts:
         await store.write(progress.interrupt_runs, holders=["h"])
-    trace = (TraceStep("Prompt", "Prompt", 0.1, f"a prompt: {said}"), TraceStep("Model", "Model", 0.1, said))
+    steps = (("Prompt", f"a prompt: {said}"), ("Model", said))
+    trace = tuple(ComponentFinished(name, name, 0.1, text) for name, text in steps)
     answered = StoredMessage(answer, "assistant", f"You said {said}", "complete", at, run.id, trace=trace)
     ended = replace(run, status="complete", seconds=0.1)
     await store.write(turns.finish_turn, **place, answers=[answered], run=ended, question=said, was_kept=interrupts)

@@ -11,13 +11,14 @@ from flowground.access.feedback import RatedPlace
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, Owner, RunRequest
 from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
+from flowground.core.events import ComponentFinished
 from flowground.store import publications
 from flowground.store.people import groups, tokens
 from flowground.store.publications import Sharing
 from flowground.store.runs import shared_chats as stored_chats
 from flowground.store.runs import turns
 from flowground.store.runs.feedback import FeedbackFilter
-from flowground.store.runs.records import StoredMessage, TraceStep
+from flowground.store.runs.records import StoredMessage
 from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie
 from tests.running import start_turn
@@ -65,7 +66,7 @@ async def test_i_end_my_own_sign_ins_and_nobody_elses(acme: Runtime) -> None:
 
 
 async def say(acme: Runtime, owner: str, text: str, session: str = "s") -> None:
-    step = TraceStep("Prompt", "Prompt", 0.1, "the secret prompt", None, None)
+    step = ComponentFinished("Prompt", "Prompt", 0.1, "the secret prompt", None, None)
     message = StoredMessage(text, "user", text, "complete", datetime.now(UTC), trace=(step,))
     place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": session}
     await acme.store.write(turns.begin_turn, **place, message=message)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from flowground.core.errors import InvalidRequest, ProviderBusy, StoppedByAdmin
-from flowground.core.events import InnerRun
+from flowground.core.events import ComponentFinished, InnerRun
 from flowground.core.messages import Usage
-from flowground.store.runs.records import VALUE_MOST, StoredMessage, TraceStep
+from flowground.store.runs.records import VALUE_MOST, StoredMessage
 from flowground.ui.conversation.frames import SayFrame, UnreadableFrame, read_frame
 from flowground.ui.conversation.messages import (
     OUTSIDE,
@@ -186,7 +186,7 @@ OUTER = wired("""\
 
 
 def test_a_step_has_the_name_that_the_flow_shows_and_what_it_took() -> None:
-    step = TraceStep("Model", "LanguageModel", 0.5, "So.", Usage(1, 2), "m", at=0.25)
+    step = ComponentFinished("Model", "LanguageModel", 0.5, "So.", Usage(1, 2), "m", at=0.25)
     told: dict[str, Any] = {"type": "LanguageModel", "at": 0.25, "seconds": 0.5, "model": "m"}
     told |= {"tokens": {"input": 1, "output": 2}, "text": "So.", "status": "done", "id": "Model"}
     took = [
@@ -200,11 +200,11 @@ def test_a_step_has_the_name_that_the_flow_shows_and_what_it_took() -> None:
 
 
 def test_flows_that_a_step_ran_have_steps_with_names_of_their_own() -> None:
-    inner = TraceStep("ChatOutput", "ChatOutput", 0.1, "hi", at=1.2)
+    inner = ComponentFinished("ChatOutput", "ChatOutput", 0.1, "hi", at=1.2)
     outer = replace(OUTER, flow=replace(OUTER.flow, id="outer"), inner_flows={"inner": INNER})
     other = InnerRun("unknown", "Other", 1.4, 0.1, (inner,), "It broke.")
     runs = (InnerRun(INNER.id, "Inner", 1.0, 0.3, (inner,)), other)
-    (step,) = write_steps([TraceStep("Each", "ForEach", 1, "", inner=runs, inner_count=1_000)], outer)
+    (step,) = write_steps([ComponentFinished("Each", "ForEach", 1, "", inner=runs, inner_count=1_000)], outer)
     assert step["inner_count"] == 1_000
     first, second = step["inner"]
     assert (first["name"], first["at"], first["error"]) == ("Inner", 1.0, None)
@@ -216,7 +216,7 @@ def test_what_fields_hold_is_bounded() -> None:
     value = "y" * 5_000 + " ${ChatInput}"
     many = "\n".join(f"P{n}: {{type: Prompt, template: '{{x}}', x: '{value}'}}" for n in range(100))
     flow = wired(components(f"ChatInput: {{type: ChatInput}}\n{many}"))
-    steps = write_steps([TraceStep(f"P{n}", "Prompt", 0, "") for n in range(100)], flow)
+    steps = write_steps([ComponentFinished(f"P{n}", "Prompt", 0, "") for n in range(100)], flow)
     texts = [taken["text"] for step in steps for taken in step["takes"]]
     assert (len(texts), max(map(len, texts))) == (100, 1_000)
     assert sum(map(len, texts)) <= 40_000
@@ -232,7 +232,7 @@ def test_an_answer_of_another_kind_is_told_to_everybody_as_json() -> None:
 
 
 def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_name() -> None:
-    trace = (TraceStep("Secret", "LanguageModel", 0, "No.", status="failed"),)
+    trace = (ComponentFinished("Secret", "LanguageModel", 0, "No.", status="failed"),)
     answer = StoredMessage("a", "assistant", "A", "complete", AT, trace=trace)
     told = write_message(answer, visibility=Visibility())
     assert told["went_on"]
@@ -244,7 +244,7 @@ def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_n
 
 def test_an_answer_that_was_cut_or_skipped_says_so() -> None:
     assert write_message(replace(ANSWER, finish_reason="length"), visibility=Visibility())["finish_reason"] == "length"
-    done = TraceStep("Out", "ChatOutput", 0, "")
+    done = ComponentFinished("Out", "ChatOutput", 0, "")
     step = replace(done, status="skipped")
     told = write_message(replace(ANSWER, text="", trace=(step, step)), visibility=Visibility())
     assert (told["is_skipped"], "finish_reason" in told) == (True, False)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert
 
-from flowground.core.events import InnerRun
+from flowground.core.events import ComponentFinished, InnerRun
 from flowground.core.messages import Usage
 from flowground.core.values import PastMessage
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, transcripts, turns
-from flowground.store.runs.records import TIMELINE_MOST, VALUE_MOST, TraceStep
+from flowground.store.runs.records import TIMELINE_MOST, VALUE_MOST
 from tests.store_jobs import losing_the_commit, write_together
 from tests.stored import list_messages, list_runs
 from tests.stored_chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
@@ -22,15 +22,15 @@ pytestmark = pytest.mark.anyio
 
 
 def inner(text: str, *runs: InnerRun, error: str | None = None) -> InnerRun:
-    step = TraceStep("Step", "Prompt", 0.25, text, Usage(1, 2), "m", "failed", 0.5, runs, len(runs))
+    step = ComponentFinished("Step", "Prompt", 0.25, text, Usage(1, 2), "m", "failed", 0.5, runs, len(runs))
     return InnerRun("child", "Child", 0.25, 0.5, (step,), error)
 
 
 async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
     trace = (
-        TraceStep("Model", "LanguageModel", 0.2, "ünï 👋", Usage(3, 4), "tiny", at=0.001),
-        TraceStep("Sub", "RunFlow", 0.1, "x", at=0.2, inner=(inner("x", inner("y", error="No.")),), inner_count=9),
-        TraceStep("Out", "ChatOutput", 0, ""),
+        ComponentFinished("Model", "LanguageModel", 0.2, "ünï 👋", Usage(3, 4), "tiny", at=0.001),
+        ComponentFinished("Sub", "Run", 0.1, "x", at=0.2, inner=(inner("x", inner("y", error="No.")),), inner_count=9),
+        ComponentFinished("Out", "ChatOutput", 0, ""),
     )
     question = said("What is\nup? 👋")
     run = ran(usage=Usage(1, 2), error_code="model_busy", streamed=True)
@@ -44,10 +44,10 @@ async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
 
 
 async def test_a_trace_and_a_very_large_value_are_cut(store: Store) -> None:
-    await take_turn(store, said("q"), said("a", "assistant", trace=(TraceStep("A", "T", 0, "x" * 5000),)))
+    await take_turn(store, said("q"), said("a", "assistant", trace=(ComponentFinished("A", "T", 0, "x" * 5000),)))
     [_, answer] = await store.read(list_messages, **here())
     assert answer.trace[0].text == "x" * 2000
-    sub = TraceStep("Sub", "RunFlow", 0.1, "", inner=(inner("x" * 2_000),), inner_count=1)
+    sub = ComponentFinished("Sub", "RunFlow", 0.1, "", inner=(inner("x" * 2_000),), inner_count=1)
     steps = tuple(replace(sub, component_id=f"{number}", text=f"{number:04}" * 500) for number in range(20))
     large: dict[str, Any] = {"value": [{"text": "y" * VALUE_MOST}], "kind": "records"}
     await take_turn(store, said("q"), said("a", "assistant", trace=steps, **large))
@@ -127,7 +127,7 @@ async def test_a_session_can_be_renamed_and_deleted_by_its_owner_only(store: Sto
 
 async def test_what_no_database_takes_is_replaced_and_fails_nothing(store: Store) -> None:
     odd = "a\x00b\ud800c"
-    answer = said(odd, "assistant", trace=(TraceStep("A", "T", 0, odd),))
+    answer = said(odd, "assistant", trace=(ComponentFinished("A", "T", 0, odd),))
     await take_turn(store, said(odd), answer, session_id=odd)
     [question, answer] = await store.read(list_messages, **here(odd))
     assert question.text == answer.text == answer.trace[0].text == "a\ufffdb\ufffdc"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from flowground.core.events import ComponentFinished
 from flowground.store import Store
 from flowground.store.runs import erasing, feedback, transcripts, turns
 from flowground.store.runs.feedback import FeedbackFilter, FeedbackItem, Rating, RatingValue, SharedConversation
-from flowground.store.runs.records import TraceStep
 from tests.run_rows import HERE
 from tests.stored_chats import ran, said
 
@@ -28,7 +28,7 @@ async def ask(store: Store, *names: str, state: str = "complete", **other: str) 
         run = replace(ran(place["session_id"], status="running"), **facts)
         question = said(f"question {name}", id=f"q{name}", run_id=run.id)
         await store.write(turns.begin_turn, **place, message=question, run=run)
-        trace = (TraceStep("Model", "LanguageModel", 0.1, f"thought {name}"),)
+        trace = (ComponentFinished("Model", "LanguageModel", 0.1, f"thought {name}"),)
         more: dict[str, Any] = {"id": f"a{name}", "run_id": run.id, "model": "echo:one", "trace": trace}
         answer = said(f"answer {name}", "assistant", state=state, at=datetime.now(UTC), **more)
         await store.write(turns.finish_turn, **place, answers=[answer], run=replace(run, status="complete"))

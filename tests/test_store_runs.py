@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from flowground.core.caller import LOCAL_OWNER, Caller
+from flowground.core.events import ComponentFinished
 from flowground.core.messages import Usage
 from flowground.store import Store
 from flowground.store.runs import conversations, progress, turns, usage
-from flowground.store.runs.records import RunRecord, TraceStep
+from flowground.store.runs.records import RunRecord
 from flowground.store.runs.usage import FailureCount, FlowUsage, RunNumbers, UsedDay
 from flowground.store.writer import Job
 from tests.run_rows import HERE, begin, contents, keep, list_steps, said, statuses
@@ -21,7 +22,7 @@ from tests.stored_chats import said as make_message
 pytestmark = pytest.mark.anyio
 
 
-async def end(store: Store, run: RunRecord, text: str = "", *trace: TraceStep, **more: Any) -> None:
+async def end(store: Store, run: RunRecord, text: str = "", *trace: ComponentFinished, **more: Any) -> None:
     """The run is complete, and answered this."""
     answer = make_message(text, "assistant", id=f"{run.id} answer", run_id=run.id, model="m", trace=trace)
     ended = replace(run, status="complete", seconds=3.5)
@@ -32,7 +33,7 @@ async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: S
     run = await begin(store, "r", holder="thought dead")
     await keep(store, "r", {"r answer": "So"})
     await store.write(progress.interrupt_runs, holders=["thought dead"])
-    trace = TraceStep("Model", "LanguageModel", 0.5, "So it is.", None, "m")
+    trace = ComponentFinished("Model", "LanguageModel", 0.5, "So it is.", None, "m")
     for text in ("So it is.", "Something else."):
         await end(store, run, text, trace)
     assert (await said(store))[1:] == [("r answer", "So it is.", "complete")]
@@ -77,7 +78,7 @@ async def test_what_was_kept_of_an_answer_goes_when_it_is_whole(store: Store) ->
 
 async def test_a_trace_holds_each_text_once(store: Store) -> None:
     texts = ("Hi", "Be brief", "Yes, it is", "Yes, it is", "Be brief")
-    trace = tuple(TraceStep(f"Step{number}", "Prompt", 0.1, text) for number, text in enumerate(texts))
+    trace = tuple(ComponentFinished(f"Step{number}", "Prompt", 0.1, text) for number, text in enumerate(texts))
     await end(store, await begin(store, "r", holder="h"), "Yes, it is", *trace, question="Hi")
     [*_, kept] = await store.read(list_messages, **HERE)
     assert kept.trace == trace

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from flowground.core.errors import InvalidRequest
+from flowground.core.events import ComponentFinished
 from flowground.store import Store
 from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns
-from flowground.store.runs.records import TraceStep
 from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
 from tests.stored import count_presets, export_conversations, keep_preset, list_entries
 from tests.stored_chats import START, here, said, say, take_turn
@@ -70,7 +70,7 @@ async def test_messages_of_many_sessions_are_found_page_by_page(
 
 
 async def test_all_that_owners_said_is_exported_without_traces_and_deleted(store: Store) -> None:
-    trace = (TraceStep("Prompt", "Prompt", 0.1, "secret"),)
+    trace = (ComponentFinished("Prompt", "Prompt", 0.1, "secret"),)
     await take_turn(store, said("Hi"), said("All but", "assistant", state="failed", error="It broke.", trace=trace))
     await say(store, "Hello", "t", flow_id="talk", owner="token:1")
     await say(store, "theirs", owner="member:bob")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -37,7 +37,6 @@ VALUE_MOST = 100_000
 """Most characters of an answer's value as JSON; of a larger value only the text is kept."""
 _QUESTION, _ANSWER = -1, -2
 """Numbers that a trace has in place of texts of the run's question and answer."""
-_STEP_FIELDS = tuple(item.name for item in fields(ComponentFinished))
 _PLACE = ("position", "session", "version_of", "aside")
 """Columns for a message's place, which are not part of its value."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in _PLACE)
@@ -309,19 +308,6 @@ def read_action(row: Sequence[Any]) -> Action:
     return ToolReturned(called, text, seconds, status, Usage(*usage) if usage else None)
 
 
-@dataclass(frozen=True, slots=True)
-class TraceStep(ComponentFinished):
-    """The kept form of a `ComponentFinished` event: at most `TRACE_CHARS` characters of its `text`."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", self.text[:TRACE_CHARS])
-
-    @classmethod
-    def keep(cls, event: ComponentFinished) -> "TraceStep":
-        """The kept form of the event."""
-        return cls(*(getattr(event, name) for name in _STEP_FIELDS))
-
-
 def write_trace(trace: Sequence[ComponentFinished], *, question: str, answer: str) -> str:
     """A trace as JSON text. A text that is stored elsewhere is a number: an earlier step's, `_QUESTION` or `_ANSWER`.
 
@@ -343,16 +329,16 @@ def write_trace(trace: Sequence[ComponentFinished], *, question: str, answer: st
     return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
 
 
-def read_trace(written: str, timeline: str | None, *, question: str, answer: str) -> tuple[TraceStep, ...]:
+def read_trace(written: str, timeline: str | None, *, question: str, answer: str) -> tuple[ComponentFinished, ...]:
     """The inverse of `write_trace` and `write_timeline`; steps from before there were timelines have no times."""
-    known = {_QUESTION: question, _ANSWER: answer}
+    known = {_QUESTION: question[:TRACE_CHARS], _ANSWER: answer[:TRACE_CHARS]}
     times = json.loads(timeline) if timeline else []
     steps = []
     for number, (component, kind, seconds, kept, usage, model) in enumerate(json.loads(written)):
         known[number] = known[kept] if isinstance(kept, int) else kept
         name, status = _read_kind(kind)
-        step = TraceStep(component, name, seconds, known[number], Usage(*usage) if usage else None, model, status)
-        steps.append(replace(step, **_read_time(times[number])) if number < len(times) else step)
+        shown = component, name, seconds, known[number], Usage(*usage) if usage else None, model, status
+        steps.append(ComponentFinished(*shown, **(_read_time(times[number]) if number < len(times) else {})))
     return tuple(steps)
 
 
@@ -394,10 +380,10 @@ def _read_inner(written: Sequence[Any]) -> InnerRun:
     return InnerRun(flow_id, name, at, seconds, tuple(_read_inner_step(step) for step in steps), error)
 
 
-def _read_inner_step(written: Sequence[Any]) -> TraceStep:
+def _read_inner_step(written: Sequence[Any]) -> ComponentFinished:
     component, kind, seconds, text, usage, model, status, *times = written
-    step = TraceStep(component, kind, seconds, text, Usage(*usage) if usage else None, model, status)
-    return replace(step, **_read_time(times))
+    shown = component, kind, seconds, text, Usage(*usage) if usage else None, model, status
+    return ComponentFinished(*shown, **_read_time(times))
 
 
 def _write_time(step: ComponentFinished, budget: _Budget) -> list[Any]:

@@ -5,7 +5,7 @@ An answer comes from a row of the store or, where nothing of a turn is stored, f
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 import orjson
@@ -52,9 +52,9 @@ from flowground.core.words import cut, round_seconds
 from flowground.flows.flow import WHEN
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs.records import (
+    TRACE_CHARS,
     MessageState,
     StoredMessage,
-    TraceStep,
     find_sender_name,
     list_file_names,
     write_value,
@@ -338,7 +338,7 @@ def read_question(started: TurnStarted) -> StoredMessage | None:
 def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
     """The answers of a turn that ended, as they would be stored."""
     texts = dict.fromkeys(started.answer_ids, "")
-    trace: list[TraceStep] = []
+    trace: list[ComponentFinished] = []
     actions = ActionLog()
     finished: TurnFinished | None = None
     passages: dict[int, NumberedPassage] = {}
@@ -347,7 +347,7 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
             case Token():
                 texts[event.component_id] += event.text
             case ComponentFinished():
-                trace.append(TraceStep.keep(event))
+                trace.append(replace(event, text=event.text[:TRACE_CHARS]))
             case PassagesFound():
                 passages |= {passage.number: passage for passage in event.passages}
             case TurnFinished():
