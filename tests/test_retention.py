@@ -90,11 +90,11 @@ async def test_who_goes_on_while_it_is_deleted_keeps_the_rest(store: Store) -> N
         await take(store, ADA, "s", str(number), at=LONG_AGO)
     (session,), last = await store.read(erasing.find_unused, after="", before=NOW.timestamp())
     assert last is None
-    before: dict[str, Any] = {"session": session, "before": NOW.timestamp()}
+    until: dict[str, Any] = {"session": session, "until": NOW.timestamp()}
     while await store.read(count_rows("messages")) == [120]:
-        assert not await store.write(erasing.erase_unused, **before)
+        assert not await store.write(erasing.erase_unused, **until)
     await take(store, ADA, "s", "I go on", at=NOW + timedelta(seconds=5))
-    assert await store.write(erasing.erase_unused, **before)
+    assert await store.write(erasing.erase_unused, **until)
     found = await store.read(list_messages, **TALK, owner=ADA, session_id="s")
     assert (len(found) < 122, found[-2].text) == (True, "I go on")
 

@@ -128,7 +128,7 @@ JOBS = [
     *(one(transcripts.read_messages, **OWNERS, positions=[1, 2]), one(transcripts.list_keys, **OWNERS, until=2e9)),
     one(transcripts.read_exported, keys=[(1.0, SESSION)], after=transcripts.ExportPlace()),
     *(one(erasing.erase_conversations, **OWNERS, until=1.0), one(erasing.forget_contents, before=2e9)),
-    *(one(erasing.find_unused, after="", before=2e9), one(erasing.erase_unused, session=SESSION, before=2e9)),
+    *(one(erasing.find_unused, after="", before=2e9), one(erasing.erase_unused, session=SESSION, until=2e9)),
     one(erasing.find_surplus, keep=9, before=1.0, limit=9),
     # People
     one(access_requests.find_page, flows=FLOWS, limit=25),

@@ -16,7 +16,7 @@ from flowground.core.errors import StoreUnavailable
 from flowground.store import Store
 from flowground.store.connections import Database
 from flowground.store.runs import turns
-from flowground.store.sql import mark_write
+from flowground.store.sql import mark_job
 from flowground.store.writer import Job, Writer
 from tests.store_jobs import Endless, Hold, answer, breaking, job, losing_the_commit, open_database, write_together
 from tests.store_writes import HERE, message, note, noted, open_store
@@ -71,7 +71,7 @@ async def test_what_waits_is_committed_together_and_no_more_than_256_at_once(sto
 
 @pytest.mark.parametrize("lands", [None, lambda *_: False])
 async def test_a_one_way_write_that_fails_fails_alone(store: Store, lands: Callable[..., bool] | None) -> None:
-    mark = mark_write(landed=lands)
+    mark = mark_job(landed=lands)
     jobs = [note, mark(note_one_way), mark(failing(9)), mark(note_one_way), note]
     found = await write_together(store, *(store.write(job, name) for job, name in zip(jobs, "abxcd", strict=True)))
     assert found == ["a", "b", "LookupError('x')", "c", "d"]
@@ -103,7 +103,7 @@ async def test_a_disk_that_cannot_be_written_is_an_outage_and_its_connection_is_
         assert await write_together(store, store.write(shut)) == ["store_unavailable"]
         together = store.write(note, "not kept"), store.write(shut), store.write(note, "nor this")
         assert await write_together(store, *together) == ["store_unavailable"] * 3
-        one_way, after = store.write(mark_write()(failing(9)), "x"), store.write(note, "nor this")
+        one_way, after = store.write(mark_job()(failing(9)), "x"), store.write(note, "nor this")
         found = await write_together(store, one_way, store.write(shut), after)
         assert found == ["LookupError('x')", "store_unavailable", "store_unavailable"]
     assert await store.write(note, "kept") == "kept"
@@ -193,7 +193,7 @@ async def test_a_write_that_was_given_up_before_it_began_is_never_done(writer: W
 
 async def test_a_write_that_has_begun_or_stays_is_done_whoever_gives_it_up(writer: Writer, database: Database) -> None:
     begun = await keep_busy(writer, hold := Hold())
-    writer.put(staying := job(mark_write(stays=True)(note_one_way), "stays"))
+    writer.put(staying := job(mark_job(stays=True)(note_one_way), "stays"))
     assert [writer.give_up(begun).code, writer.give_up(staying).code] == ["unknown_outcome", "unknown_outcome"]
     hold.may_end.set()
     assert [await answer(begun), await answer(staying)] == ["held", "stays"]

@@ -172,8 +172,8 @@ class RetentionTask:
         while found := await self._store.read(
             erasing.find_surplus, keep=self._public.conversations, before=before, limit=_AT_ONCE
         ):
-            for surplus in found:
-                while not await self._store.write(erasing.erase_surplus, surplus=surplus):
+            for session, used in found:
+                while not await self._store.write(erasing.erase_unused, session=session, until=used):
                     yield 0
                 yield 1
 
@@ -182,7 +182,7 @@ class RetentionTask:
         while after is not None:
             found, after = await self._store.read(erasing.find_unused, after=after, before=before)
             for session in found:
-                while not await self._store.write(erasing.erase_unused, session=session, before=before):
+                while not await self._store.write(erasing.erase_unused, session=session, until=before):
                     yield 0
                 yield 1
             if not found:

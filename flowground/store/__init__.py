@@ -18,7 +18,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, select, text
@@ -86,7 +86,8 @@ class Store:
         self.seconds = seconds
         """The longest wait for a job."""
         self._file = database.file
-        self.process = make_process_lock(database)
+        folder = database.file and database.file.path.resolve().parent / "processes"
+        self.process: ProcessLock = FileLock(folder) if folder else AdvisoryLock(database.reader)
         """This process's lock, by which others know it alive; acquired by processes that run turns."""
         self._checkpoints = Checkpoints(database.reader, database.file) if database.file else None
         self._writer = Writer(
@@ -187,10 +188,6 @@ class Store:
                     await self._try_to_write()
         except TimeoutError:
             raise unavailable_error() from None
-        except StoreUnavailable:
-            if self._file:
-                self._file.require_place()  # its error is the better reason
-            raise
 
     def _ask(self, connection: Connection) -> None:
         if self._file:
@@ -249,41 +246,20 @@ class _Wait:
             self._job.future.set_exception(self._threads.give_up(self._job))
 
 
-class ProcessLock(Protocol):
-    """A lock that a process holds while it lives, among the processes that share the database: no clock, no heartbeat.
-    A stopped process and one whose machine slept still hold theirs. All methods block while the database takes its
-    time."""
-
-    id: str
-    """The process's name in the rows of the runs that it holds."""
-    confirm_seconds: float
-    """How long a lock must stay free before its process counts as dead: PostgreSQL's lock is free for a moment when its
-    connection breaks."""
-
-    def acquire(self) -> None:
-        """Acquires the lock. Raises ConfigError where the database cannot hold a lock for a session."""
-
-    def find_dead(self, holders: Collection[str]) -> list[str]:
-        """Those of the processes that hold no lock any more. Raises StoreUnavailable."""
-
-    def find_descriptor(self) -> int | None:
-        """A descriptor that becomes readable when the lock is lost; None where it cannot be lost."""
-
-    def release(self) -> None:
-        """Releases the lock: the process has no runs any more."""
-
-
 class FileLock:
     """A locked file in the folder `processes` beside SQLite's file."""
 
     confirm_seconds = 0.0
+    """How long a lock must stay free before its process counts as dead."""
 
     def __init__(self, folder: Path) -> None:
         self.id = str(uuid4())
+        """The process's name in the rows of the runs that it holds."""
         self._folder = folder
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
+        """Acquires the lock. Raises ConfigError where the database cannot hold a lock for a session."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             while self._descriptor is None:
@@ -294,12 +270,15 @@ class FileLock:
             raise ConfigError(f"database: cannot lock a file in {self._folder}: {error.strerror}") from None
 
     def find_dead(self, holders: Collection[str]) -> list[str]:
+        """Those of the processes that hold no lock any more. Raises StoreUnavailable."""
         return [holder for holder in holders if holder != self.id and self._is_dead(self._folder / Path(holder).name)]
 
-    def find_descriptor(self) -> None:
+    def find_descriptor(self) -> int | None:
+        """A descriptor that becomes readable when the lock is lost; None where it cannot be lost."""
         return None
 
     def release(self) -> None:
+        """Releases the lock: the process has no runs any more."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -343,9 +322,10 @@ class FileLock:
 
 
 class AdvisoryLock:
-    """A session's advisory lock of PostgreSQL, on a connection of its own."""
+    """A session's advisory lock of PostgreSQL, on a connection of its own. Its methods are those of `FileLock`."""
 
     confirm_seconds = 3.0
+    """The lock is free for a moment when its connection breaks."""
 
     def __init__(self, engine: Engine) -> None:
         self.id = str(uuid4())
@@ -396,11 +376,9 @@ class AdvisoryLock:
                 )
 
 
-def make_process_lock(database: Database) -> ProcessLock:
-    """The lock for this kind of database, not acquired yet."""
-    return (
-        FileLock(database.file.path.resolve().parent / "processes") if database.file else AdvisoryLock(database.reader)
-    )
+ProcessLock = FileLock | AdvisoryLock
+"""A lock that a process holds while it lives, among the processes that share the database: no clock, no heartbeat. A
+stopped process and one whose machine slept still hold theirs. All methods block while the database takes its time."""
 
 
 def _make_key(holder: str) -> int:

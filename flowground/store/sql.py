@@ -172,21 +172,11 @@ def mark_rights_change(job: Function) -> Function:
     return job
 
 
-def mark_write(*, landed: Callable[..., bool] | None = None, stays: bool = False) -> Callable[[Function], Function]:
-    """Marks a function as a one-way job; the arguments are those of `JobKind`."""
+def mark_job(*, is_one_way: bool = True, **kind: Any) -> Callable[[Function], Function]:
+    """Marks a function as a job of this kind; the arguments are those of `JobKind`."""
 
     def mark(job: Function) -> Function:
-        vars(job)["job_kind"] = JobKind(is_one_way=True, landed=landed, stays=stays)
-        return job
-
-    return mark
-
-
-def mark_recognizable(landed: Callable[..., bool]) -> Callable[[Function], Function]:
-    """Marks a job that has a result and may be repeated, since `landed` finds whether it was committed."""
-
-    def mark(job: Function) -> Function:
-        vars(job)["job_kind"] = JobKind(landed=landed)
+        vars(job)["job_kind"] = JobKind(is_one_way, **kind)
         return job
 
     return mark

@@ -26,7 +26,7 @@ from flowground.store.sql import (
     Statement,
     has_row,
     has_words,
-    mark_write,
+    mark_job,
     read_moment,
     read_moment_or_none,
     write_moment_or_none,
@@ -219,7 +219,7 @@ def revoke_all(connection: Connection, *, owner: str, by: str) -> None:
         revoke(connection, token_id=token.id, by=by)
 
 
-@mark_write()
+@mark_job()
 def count_uses(connection: Connection, *, uses: Mapping[str, int]) -> None:
     """Adds buffered uses, by token id; the last was just now."""
     for token_id, times in uses.items():

@@ -6,7 +6,6 @@ module also finds what retention deletes: surplus conversations of visitors, con
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -127,9 +126,10 @@ def find_unused(connection: Connection, *, after: str, before: float) -> tuple[l
     return list(quiet), rows[-1].id if len(rows) == _LOOKED_AT else None
 
 
-def erase_unused(connection: Connection, *, session: str, before: float) -> bool:
-    """Like `erase_session`, for a conversation that `find_unused` returned."""
-    return erase_session(connection, session, _s.updated_at < before, IS_QUIET)
+def erase_unused(connection: Connection, *, session: str, until: float) -> bool:
+    """Like `erase_session`, for a conversation that `find_unused` or `find_surplus` returned. One that was used after
+    then (seconds since 1970) stays."""
+    return erase_session(connection, session, _s.updated_at <= until, IS_QUIET)
 
 
 def erase_session(connection: Connection, key: str, *still: ColumnElement[bool]) -> bool:
@@ -182,34 +182,21 @@ def _read_few(connection: Connection, wanted: Select[Any]) -> tuple[list[Row[Any
     return few, len(few) == len(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Surplus:
-    """A conversation to delete, as it was when it was found. `id` is its key."""
-
-    id: str
-    updated_at: float
-
-
-def find_surplus(connection: Connection, *, keep: int, before: float, limit: int) -> list[Surplus]:
-    """At most `limit` conversations of visitors to delete: those last used before then (seconds since 1970) and, beyond
-    the `keep` newest of each flow, the oldest. None in which something runs. 0: no such bound."""
+def find_surplus(connection: Connection, *, keep: int, before: float, limit: int) -> list[Row[str, float]]:
+    """At most `limit` conversations of visitors to delete, each with its last use: those last used before then (seconds
+    since 1970) and, beyond the `keep` newest of each flow, the oldest. None in which something runs. 0: no such
+    bound."""
     wanted = select(_s.id, _s.updated_at).where(is_visitors(_s.owner), IS_QUIET)
-    found: list[Surplus] = []
+    found: list[Row[str, float]] = []
     if before:
-        old = connection.execute(wanted.where(_s.updated_at < before).order_by(_s.updated_at).limit(limit))
-        found += [Surplus(*row) for row in old]
+        found += connection.execute(wanted.where(_s.updated_at < before).order_by(_s.updated_at).limit(limit))
     if keep and not found:
         counted = select(_s.flow_id, func.count()).where(is_visitors(_s.owner)).group_by(_s.flow_id)
         for flow_id, count in connection.execute(counted.having(func.count() > keep)).all():
             oldest = wanted.where(_s.flow_id == flow_id).order_by(_s.updated_at)
             room = min(count - keep, limit - len(found))
-            found += [Surplus(*row) for row in connection.execute(oldest.limit(room))]
+            found += connection.execute(oldest.limit(room))
     return found
-
-
-def erase_surplus(connection: Connection, *, surplus: Surplus) -> bool:
-    """Like `erase_session`, for a conversation that `find_surplus` returned."""
-    return erase_session(connection, surplus.id, _s.updated_at == surplus.updated_at, is_visitors(_s.owner), IS_QUIET)
 
 
 def is_visitors(owner: ColumnElement[str]) -> ColumnElement[bool]:

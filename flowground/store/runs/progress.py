@@ -13,7 +13,7 @@ from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
 from flowground.store.runs.turns import insert_in_session
-from flowground.store.sql import Statement, make_storable, mark_write, write_insert
+from flowground.store.sql import Statement, make_storable, mark_job, write_insert
 
 _r = tables.runs.c
 _c = tables.run_contents.c
@@ -42,7 +42,7 @@ class TextsSoFar:
     answers: Mapping[str, str]
 
 
-@mark_write()
+@mark_job()
 def keep_texts(connection: Connection, *, texts: Sequence[TextsSoFar]) -> None:
     """Keeps the texts of running runs. A run that has ended meanwhile stays as it ended."""
     for one in texts:

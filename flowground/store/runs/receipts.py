@@ -51,7 +51,7 @@ from flowground.store.runs.turns import (
     has_ended,
     insert_in_session,
 )
-from flowground.store.sql import Statement, encode_json, make_storable, mark_recognizable, mark_write, write_insert
+from flowground.store.sql import Statement, encode_json, make_storable, mark_job, write_insert
 
 KEPT_SECONDS = 86_400.0
 """How long a key is kept."""
@@ -126,7 +126,7 @@ def _digest(spelt: str) -> str:
     return blake2b(spelt.encode(), digest_size=16).hexdigest()
 
 
-@mark_recognizable(landed=has_begun)
+@mark_job(is_one_way=False, landed=has_begun)
 def begin_repeatable_turn(
     connection: Connection, /, *, idempotency_key: IdempotencyKey, run: RunRecord, **begins: Any
 ) -> FirstRequest | None:
@@ -153,7 +153,7 @@ def begin_repeatable_turn(
     return None
 
 
-@mark_write(landed=has_ended, stays=True)
+@mark_job(landed=has_ended, stays=True)
 def finish_repeatable_turn(
     connection: Connection,
     /,

@@ -33,7 +33,7 @@ from flowground.store.runs.records import (
     make_message_row,
     make_run_row,
 )
-from flowground.store.sql import Statement, make_storable, mark_write, write_insert
+from flowground.store.sql import Statement, make_storable, mark_job, write_insert
 
 OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
 """Statuses of runs that still take an answer."""
@@ -156,7 +156,7 @@ def has_ended(connection: Connection, *, run: RunRecord, **_: Any) -> bool:
     return any(status not in ("running", "interrupted") or code == "finished_late" for status, code in found)
 
 
-@mark_write(landed=has_begun)
+@mark_job(landed=has_begun)
 def begin_turn(
     connection: Connection,
     *,
@@ -197,13 +197,13 @@ def begin_turn(
         _ADD_REQUEST.run(connection, {"run_id": run.id, "session": session, "request": request})
 
 
-@mark_write(landed=has_begun)
+@mark_job(landed=has_begun)
 def begin_run(connection: Connection, *, run: RunRecord) -> None:
     """Stores a run that begins, without any message, for turns that are not kept."""
     _write_run(connection.dialect.name).run(connection, make_run_row(run))
 
 
-@mark_write(landed=has_ended, stays=True)
+@mark_job(landed=has_ended, stays=True)
 def finish_turn(
     connection: Connection,
     *,

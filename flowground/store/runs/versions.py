@@ -15,7 +15,7 @@ from flowground.store.runs.conversations import IS_SHOWN, find_versions, make_se
 from flowground.store.runs.progress import find_running
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.turns import begin_turn, has_begun
-from flowground.store.sql import mark_recognizable
+from flowground.store.sql import mark_job
 
 MOST_VERSIONS = 50
 """Most versions of one question."""
@@ -30,7 +30,7 @@ class ConversationChanged(InvalidRequest):
         super().__init__("This message is not part of the conversation any more.", hint="Reload the page.")
 
 
-@mark_recognizable(landed=has_begun)
+@mark_job(is_one_way=False, landed=has_begun)
 def begin_version(
     connection: Connection,
     /,
