@@ -31,8 +31,9 @@ from flowground.store.runs import (
     usage,
     versions,
 )
-from flowground.store.runs.feedback import FeedbackFilter, FeedbackPlace
+from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.sql import ListPlace
 from tests.query_plans import FEW, GROWING, find_scans, list_steps
 from tests.run_rows import HERE
 
@@ -43,7 +44,7 @@ ANEW = {"message": replace(ASKED, id="v", run_id="v"), "run": replace(RUN, id="v
 SESSION = conversations.make_session_key(**HERE)
 LIST = {"flow_id": "echo", "owner": "member:ada"}
 ADA = {"owner": "member:ada"}
-PLACE = session_lists.SessionPlace(2e9, SESSION)
+PLACE = ListPlace(2e9, SESSION)
 PAGE: dict[str, Any] = {**HERE, "most": 50, "most_chars": 500_000}
 THERE = HERE | {"session_id": "t"}
 RATED: dict[str, Any] = {**THERE, "message_id": "b"}
@@ -110,7 +111,7 @@ JOBS = [
     *(one(feedback.rate, **RATED, value=value) for value in ("good", None)),
     one(feedback.explain, **RATED, **EXPLAINED),
     *(one(job, flow_id="echo", only=only) for only in RATINGS for job in (feedback.list_page, feedback.count_values)),
-    *(one(feedback.list_page, flow_id="echo", only=only, after=FeedbackPlace(2e9, "b")) for only in RATINGS),
+    *(one(feedback.list_page, flow_id="echo", only=only, after=ListPlace(2e9, "b")) for only in RATINGS),
     one(feedback.read_conversation, flow_id="echo", message_id="b"),
     *(one(usage.sum_usage, flow_id="echo", since=NOW, days=30), one(usage.sum_up, flow_id="echo", since=NOW)),
     one(usage.count_people, flow_id="echo", since=NOW, besides="member:ada"),

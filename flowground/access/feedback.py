@@ -20,13 +20,13 @@ from flowground.store.runs.feedback import (
     REASON_CHARS,
     FeedbackFilter,
     FeedbackPage,
-    FeedbackPlace,
     Rating,
     RatingLabel,
     RatingValue,
     SharedConversation,
 )
 from flowground.store.runs.usage import FlowUsage
+from flowground.store.sql import ListPlace
 
 WEEK = 7 * 86_400.0
 
@@ -51,7 +51,7 @@ async def count_ratings(access: Access, caller: Caller, address: str, only: Feed
 
 
 async def list_page(
-    access: Access, caller: Caller, address: str, only: FeedbackFilter, *, after: FeedbackPlace | None = None
+    access: Access, caller: Caller, address: str, only: FeedbackFilter, *, after: ListPlace | None = None
 ) -> FeedbackPage:
     """A page of ratings, newest first, beginning after the place `after`."""
     wired = await open_own(access, caller, address)

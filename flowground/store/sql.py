@@ -102,6 +102,21 @@ def _fold_in_postgresql(text: ColumnElement[str]) -> ColumnElement[str]:
     return func.regexp_replace(parts, "[\u0300-\u036f]", "", "g")
 
 
+@dataclass(frozen=True, slots=True)
+class ListPlace:
+    """A row's place in a list, newest first, after which the next page begins: its time and key."""
+
+    at: float
+    key: str
+
+
+def is_behind(
+    place: ListPlace | None, at: ColumnElement[float], key: ColumnElement[str]
+) -> tuple[ColumnElement[bool], ...]:
+    """The condition of rows after the place, written so that an index of the time is read up to the place only."""
+    return () if place is None else (at <= place.at, or_(at < place.at, key < place.key))
+
+
 class Statement:
     """A statement of the hot path: written in SQLAlchemy Core, compiled once for each database, run by the driver
     itself.
@@ -134,14 +149,10 @@ class Statement:
         if name not in self._compiled:
             compiled: Any = self._clause.compile(dialect=connection.dialect)
             constants = {key: value for key, value in compiled.params.items() if value is not None}
-            order = _pick(compiled.positiontup) if compiled.positional else _keep
+            order = _pick(compiled.positiontup) if compiled.positional else dict
             bind = (lambda values: order(constants | values)) if constants else order
             self._compiled[name] = compiled.string, bind
         return self._compiled[name]
-
-
-def _keep(values: BoundValues) -> BoundValues:
-    return values
 
 
 def _pick(names: list[str]) -> Callable[[BoundValues], Any]:

@@ -1,7 +1,7 @@
 """People's ratings of answers, and the pages on which a flow's authors read them.
 
 A rating is deleted with its message; every statement finds the message by its owner's session. Authors read a page at a
-time, which begins after a `FeedbackPlace` and never at a count of rows. Of conversations only what people shared is
+time, which begins after a `ListPlace` and never at a count of rows. Of conversations only what people shared is
 read; of overrides only the names.
 """
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, cast
 
-from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, select, update
 
 from flowground.store import tables
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
-from flowground.store.sql import add_row, make_storable, read_moment
+from flowground.store.sql import ListPlace, add_row, is_behind, make_storable, read_moment
 
 MOST_COUNTED = 1_000
 SHOWN_CHARS = 1_000
@@ -62,14 +62,6 @@ class FeedbackFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedbackPlace:
-    """A rating's place in the list, after which the next page begins."""
-
-    at: float
-    message_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class SharedTurn:
     """A rated turn that its person shared with the authors: its owner, and the beginnings of question and answer."""
 
@@ -100,7 +92,7 @@ class FeedbackPage:
     """`end` is where the next page begins, None on the last one."""
 
     items: tuple[FeedbackItem, ...]
-    end: FeedbackPlace | None
+    end: ListPlace | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +110,7 @@ def list_page(
     *,
     flow_id: str,
     only: FeedbackFilter,
-    after: FeedbackPlace | None = None,
+    after: ListPlace | None = None,
     limit: int = 25,
 ) -> FeedbackPage:
     """The flow's ratings, newest first, after a place; the first page where none is given."""
@@ -128,7 +120,7 @@ def list_page(
         .join_from(tables.ratings, tables.messages, _m.id == _t.message)
         .outerjoin(tables.runs, _r.id == _m.run_id)
         .outerjoin(tables.run_contents, _c.run_id == _m.run_id)
-        .where(*_match(flow_id, only), *_is_behind(after))
+        .where(*_match(flow_id, only), *is_behind(after, _t.at, _t.message))
         .order_by(_t.at.desc(), _t.message.desc())
         .limit(limit + 1)
     ).all()
@@ -146,7 +138,7 @@ def list_page(
         )
         for row in shown
     )
-    return FeedbackPage(items, FeedbackPlace(shown[-1].at, shown[-1].message) if len(rows) > limit else None)
+    return FeedbackPage(items, ListPlace(shown[-1].at, shown[-1].message) if len(rows) > limit else None)
 
 
 def _name_overrides(request: str | None) -> tuple[str, ...]:
@@ -223,14 +215,6 @@ def _match(flow_id: str, only: FeedbackFilter) -> list[ColumnElement[bool]]:
     if only.is_explained:
         wanted.append(_t.explained_at.is_not(None))
     return wanted
-
-
-def _is_behind(place: FeedbackPlace | None) -> tuple[ColumnElement[bool], ...]:
-    """The condition of rows after the place, written so that the index of flow and time is read up to the place
-    only."""
-    if place is None:
-        return ()
-    return (_t.at <= place.at, or_(_t.at < place.at, _t.message < place.message_id))
 
 
 def rate(

@@ -1,6 +1,6 @@
 """Lists of one owner's conversations: those with a flow, those that match a search, and those used last in any flow.
 
-A page begins after a `SessionPlace` and never at a count of rows, so the last page costs as much as the first. Pinned
+A page begins after a `ListPlace` and never at a count of rows, so the last page costs as much as the first. Pinned
 conversations are listed separately. A list across flows never reads all conversations or runs of the owner: their
 indexes are by owner, flow and time, and are used once for each flow.
 """
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, or_, select, union_all
+from sqlalchemy import Connection, Row, delete, exists, func, or_, select, union_all
 
 from flowground.core.errors import InvalidRequest
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import RunRecord, read_run_row
-from flowground.store.sql import add_row, has_row, has_words, read_moment
+from flowground.store.sql import ListPlace, add_row, has_row, has_words, is_behind, read_moment
 
 MOST_PINNED = 20
 """Most pinned conversations of an owner with one flow; all of them are shown."""
@@ -34,14 +34,6 @@ _IS_PINNED = exists().where(_p.session == _s.id).correlate(tables.sessions)
 _COLUMNS = (_s.id, _s.flow_id, _s.session_id, _s.title, _s.updated_at, _IS_PINNED.label("is_pinned"))
 _t = tables.sessions.alias("theirs").c
 _r = tables.runs.c
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPlace:
-    """A conversation's place in the list, after which the next page begins."""
-
-    updated_at: float
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +56,18 @@ class SessionPage:
 
     sessions: Sequence[ListedSession]
     pinned: Sequence[ListedSession] = ()
-    end: SessionPlace | None = None
+    end: ListPlace | None = None
     read_to: datetime | None = None
 
 
 def list_page(
-    connection: Connection, *, flow_id: str, owner: str, after: SessionPlace | None = None, limit: int = 40
+    connection: Connection, *, flow_id: str, owner: str, after: ListPlace | None = None, limit: int = 40
 ) -> SessionPage:
     """The page after a place; the first page where none is given."""
     here = (_s.owner == owner, _s.flow_id == flow_id, _s.messages > 0)
     rows = connection.execute(
         select(*_COLUMNS)
-        .where(*here, ~_IS_PINNED, *_is_behind(after))
+        .where(*here, ~_IS_PINNED, *is_behind(after, _s.updated_at, _s.id))
         .order_by(_s.updated_at.desc(), _s.id.desc())
         .limit(limit + 1)
     ).all()
@@ -91,7 +83,7 @@ def search(
     flow_id: str,
     owner: str,
     words: str,
-    after: SessionPlace | None = None,
+    after: ListPlace | None = None,
     limit: int = 40,
     seconds: float = SEARCH_SECONDS,
 ) -> SessionPage:
@@ -107,7 +99,7 @@ def search(
     while True:
         rows = connection.execute(
             select(*_COLUMNS, is_found.label("is_found"))
-            .where(_s.owner == owner, _s.flow_id == flow_id, _s.messages > 0, *_is_behind(place))
+            .where(_s.owner == owner, _s.flow_id == flow_id, _s.messages > 0, *is_behind(place, _s.updated_at, _s.id))
             .order_by(_s.updated_at.desc(), _s.id.desc())
             .limit(_BATCH)
         ).all()
@@ -120,7 +112,7 @@ def search(
         is_whole = len(rows) < _BATCH and (not rows or place == _find_place(rows[-1]))
         if is_whole or len(found) == limit or time.monotonic() > until:
             break
-    read_to = None if is_whole or place is None else read_moment(place.updated_at)
+    read_to = None if is_whole or place is None else read_moment(place.at)
     return SessionPage(_read_rows(found), end=None if is_whole else place, read_to=read_to)
 
 
@@ -141,17 +133,8 @@ def pin(connection: Connection, *, flow_id: str, owner: str, session_id: str, is
     add_row(connection, tables.session_pins, session=key, owner=owner, flow_id=flow_id, pinned_at=time.time())
 
 
-def _is_behind(place: SessionPlace | None) -> tuple[ColumnElement[bool], ...]:
-    """The condition of rows after the place, written so that the index of owner, flow and time is read up to the place
-    only."""
-    if place is None:
-        return ()
-    at = place.updated_at
-    return (_s.updated_at <= at, or_(_s.updated_at < at, _s.id < place.key))
-
-
-def _find_place(row: Any) -> SessionPlace:
-    return SessionPlace(row.updated_at, row.id)
+def _find_place(row: Any) -> ListPlace:
+    return ListPlace(row.updated_at, row.id)
 
 
 def _read_rows(rows: Sequence[Any]) -> list[ListedSession]:

@@ -34,7 +34,8 @@ from flowground.flows.tweaks import FieldValues, drop_secrets, find_changes, nam
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.request_files import NO_IMAGES, is_image, may_see_images
 from flowground.store.runs import conversations, session_lists
-from flowground.store.runs.session_lists import ListedSession, SessionPage, SessionPlace
+from flowground.store.runs.session_lists import ListedSession, SessionPage
+from flowground.store.sql import ListPlace
 from flowground.ui.api_access import pane
 from flowground.ui.chat import chat_menu, rating
 from flowground.ui.chat.chat_menu import Conversation, begin_new, find_session, keep_in_address, name_flow
@@ -290,7 +291,7 @@ def _make_exact(value: Any) -> Any:
 class _ListState:
     """Where the shown page of the list begins, with the pages before it; and the ticked conversations."""
 
-    places: list[SessionPlace] = field(default_factory=list)
+    places: list[ListPlace] = field(default_factory=list)
     is_selecting: bool = False
     ticked: set[str] = field(default_factory=set)
 

@@ -24,11 +24,11 @@ from flowground.store.runs.feedback import (
     FeedbackFilter,
     FeedbackItem,
     FeedbackPage,
-    FeedbackPlace,
     RatingValue,
 )
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.usage import MOST, FailureCount, FlowUsage, UsedDay
+from flowground.store.sql import ListPlace
 from flowground.ui.chat.rating import LABELS
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import require_visitor
@@ -63,7 +63,7 @@ def open_own(title: str) -> tuple[Caller, WiredFlow]:
 
 def render_feedback(caller: Caller, wired: WiredFlow) -> None:
     """Filters, and one page of ratings."""
-    places: list[FeedbackPlace] = st.session_state.setdefault(f"feedback:places:{wired.id}", [])
+    places: list[ListPlace] = st.session_state.setdefault(f"feedback:places:{wired.id}", [])
     only = _render_filters(wired, places)
     with bridge.render_refusals():
         count = bridge.ask(feedback.count_ratings, caller, wired.id, only)
@@ -81,7 +81,7 @@ def render_feedback(caller: Caller, wired: WiredFlow) -> None:
     open_scheduled(wired.id)
 
 
-def _render_filters(wired: WiredFlow, places: list[FeedbackPlace]) -> FeedbackFilter:
+def _render_filters(wired: WiredFlow, places: list[ListPlace]) -> FeedbackFilter:
     with st.container(horizontal=True, vertical_alignment="bottom", key="feedback:filters"):
         value = st.selectbox(
             "Rating", list(_VALUES), key=f"feedback:value:{wired.id}", on_change=places.clear, width=140
