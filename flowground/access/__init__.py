@@ -102,7 +102,8 @@ class Access:
         """
         if not self.allow_public or not browser:
             return None
-        caller = _make_visitor(browser)
+        digest = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
+        caller = Caller("visitor", digest, "member", is_proven=False)
         await self.catalogue.refresh()
         return caller if await self.find_open_to(caller, address) else None
 
@@ -220,8 +221,3 @@ class Access:
         if caller.kind == "visitor":
             return publication.audience == "public" and self.allow_public
         return publication.audience != "people" or publication.names_person
-
-
-def _make_visitor(browser: str) -> Caller:
-    digest = hashlib.sha256(b"visitor:" + browser.encode()).hexdigest()[:32]
-    return Caller("visitor", digest, "member", is_proven=False)

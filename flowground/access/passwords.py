@@ -130,20 +130,13 @@ class Bcrypt:
 
 
 def _compare(password: str, hashed: str | None, cost: int, compare: Compare) -> bool:
-    password = password.strip()
+    password = make_storable(password.strip())
     # A password longer than bcrypt reads, or a malformed hash, is wrong after the same work.
-    fits = hashed is not None and _can_be_one(password) and is_hash(hashed)
+    fits = hashed is not None and len(password.encode()) <= MAX_BYTES and is_hash(hashed)
     compared = hashed if hashed is not None and fits else make_dummy_hash(cost)
     is_right = compare(password if fits else "", compared)
     work_up_to(cost, compared)
     return is_right and fits
-
-
-def _can_be_one(password: str) -> bool:
-    try:
-        return len(password.encode()) <= MAX_BYTES
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
 
 
 class Attempts:

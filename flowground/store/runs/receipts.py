@@ -40,7 +40,8 @@ from flowground.core.messages import Usage
 from flowground.core.values import FileReference
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
-from flowground.store.runs.records import RunRecord, StoredMessage, describe_actions, read_action, read_run_row
+from flowground.store.runs.progress import find_run
+from flowground.store.runs.records import RunRecord, StoredMessage, describe_actions, read_action
 from flowground.store.runs.turns import (
     OPEN,
     begin_run,
@@ -197,14 +198,14 @@ def find_first_request(connection: Connection, *, key_id: str) -> FirstRequest |
 
 def find_kept_run(connection: Connection, *, run_id: str) -> KeptRun | None:
     """The run with its receipt; None where the run does not exist."""
-    found = connection.execute(select(tables.runs).where(tables.runs.c.id == run_id)).first()
-    if found is None:
+    run = find_run(connection, run_id=run_id)
+    if run is None:
         return None
     receipt = connection.scalar(select(_c.receipt).where(_c.run_id == run_id))
     session = select(_c.session).where(_c.run_id == run_id).scalar_subquery()
     rows = connection.execute(select(_m.id, _m.text).where(_m.session == session, _m.run_id == run_id))
     texts = {row.id: row.text for row in rows} if receipt else {}
-    return KeptRun(read_run_row(found), receipt, texts)
+    return KeptRun(run, receipt, texts)
 
 
 def forget(connection: Connection, *, before: float, limit: int = 200) -> int:

@@ -24,6 +24,7 @@ _d = tables.passed_decisions.c
 _r = tables.runs.c
 _w = tables.waiting_calls.c
 _q = tables.stop_requests.c
+_RUNNING = select(_r.id).where(tables.IS_RUNNING)
 
 
 class PassedDecision(NamedTuple):
@@ -38,10 +39,9 @@ class PassedDecision(NamedTuple):
 
 def pass_on(connection: Connection, *, passed: PassedDecision) -> None:
     """Stores a decision for the process that runs the run, in place of an earlier one on the same call."""
-    running = select(_r.id).where(tables.IS_RUNNING)
     earlier = and_(_d.run_id == passed.run_id, _d.call == passed.call)
     connection.execute(delete(tables.passed_decisions).where(earlier))
-    connection.execute(delete(tables.passed_decisions).where(_d.run_id.not_in(running)))
+    connection.execute(delete(tables.passed_decisions).where(_d.run_id.not_in(_RUNNING)))
     add_row(connection, tables.passed_decisions, **passed._asdict(), asked_at=time.time())
 
 
@@ -77,8 +77,7 @@ def _is(passed: PassedDecision) -> ColumnElement[bool]:
 
 def note_waiting(connection: Connection, *, waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
     """Replaces the waiting calls of these runs. Ended runs keep none."""
-    running = select(_r.id).where(tables.IS_RUNNING)
-    connection.execute(delete(tables.waiting_calls).where(_w.run_id.not_in(running) | _w.run_id.in_([*waiting])))
+    connection.execute(delete(tables.waiting_calls).where(_w.run_id.not_in(_RUNNING) | _w.run_id.in_([*waiting])))
     for run_id, calls in waiting.items():
         if calls and has_row(connection, _r.id == run_id, tables.IS_RUNNING):
             for waits in calls:
@@ -102,7 +101,7 @@ def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) ->
 
     An admin's request is audited. Requests for ended runs are deleted.
     """
-    _drop_ended(connection)
+    connection.execute(delete(tables.stop_requests).where(_q.run_id.not_in(_RUNNING)))
     if not has_row(connection, _r.id == run_id, tables.IS_RUNNING):
         return False
     if not has_row(connection, _q.run_id == run_id):
@@ -114,11 +113,8 @@ def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) ->
 
 def ask_stops(connection: Connection, *, owners: Collection[str]) -> None:
     """Like `ask_stop` of kind "own", for all running runs of these owners."""
-    _drop_ended(connection)
-    asked = set(connection.scalars(select(_q.run_id)))
     for run_id in find_running(connection, owners=owners):
-        if run_id not in asked:
-            add_row(connection, tables.stop_requests, run_id=run_id, kind="own", asked_at=time.time())
+        ask_stop(connection, run_id=run_id, kind="own", by="")
 
 
 def find_running(connection: Connection, *, owners: Collection[str]) -> list[str]:
@@ -126,11 +122,6 @@ def find_running(connection: Connection, *, owners: Collection[str]) -> list[str
     # With a condition for the owners, SQLite could read all runs instead of the few that run.
     running = connection.execute(select(_r.id, _r.owner).where(tables.IS_RUNNING, _r.holder.is_not(None)))
     return [row.id for row in running if row.owner in owners]
-
-
-def _drop_ended(connection: Connection) -> None:
-    running = select(_r.id).where(tables.IS_RUNNING)
-    connection.execute(delete(tables.stop_requests).where(_q.run_id.not_in(running)))
 
 
 class Orders(NamedTuple):
