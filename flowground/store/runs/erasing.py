@@ -29,6 +29,7 @@ from sqlalchemy import (
 from flowground.store import tables
 from flowground.store.runs import files
 from flowground.store.runs.conversations import find_session_keys, make_session_key
+from flowground.store.runs.records import TRACE_COLUMNS
 from flowground.store.sql import Statement, has_row
 
 STEP_MESSAGES = 50
@@ -54,7 +55,7 @@ _RUNNING = select(_r.id).where(tables.IS_RUNNING)
 _CLEAR = Statement(
     update(tables.messages)
     .where(_m.position == bindparam("at"))
-    .values({name: literal_column("NULL") for name in ("steps", "trace", "timeline", "actions")})
+    .values({name: literal_column("NULL") for name in TRACE_COLUMNS})
 )
 _EXPIRED_AT_ONCE = 200
 """Most rows that one step deletes."""

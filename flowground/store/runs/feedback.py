@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, se
 from flowground.store import tables
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import make_session_key
-from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows
+from flowground.store.runs.records import StoredMessage
 from flowground.store.sql import ListPlace, add_row, is_behind, make_storable, read_moment
 
 MOST_COUNTED = 1_000
@@ -159,7 +159,7 @@ def read_conversation(connection: Connection, *, flow_id: str, message_id: str) 
     returned with it.
     """
     found = connection.execute(
-        select(_s.owner, _s.session_id, _s.title, _m.session, _m.position, _m.run_id, _m.aside)
+        select(_s.owner, _s.session_id, _s.title, _m.aside)
         .join_from(tables.ratings, tables.messages, _m.id == _t.message)
         .join(tables.sessions, _s.id == _m.session)
         .where(_t.message == message_id, _t.flow_id == flow_id, _t.shares_conversation.is_(True))
@@ -173,19 +173,13 @@ def read_conversation(connection: Connection, *, flow_id: str, message_id: str) 
             connection, **place, before=message_id, most=_MOST_READ, most_chars=_MOST_READ_CHARS
         )
     else:
-        before, has_earlier = _read_question(connection, found.session, found.position, found.run_id), True
+        asked = conversations.find_question(connection, **place, message_id=message_id)
+        question = asked and conversations.find_message(connection, **place, message_id=asked.id or "")
+        before, has_earlier = [question] if question else [], True
     if answer is None:
         return None
     messages = (*(replace(message, trace=(), actions=()) for message in before), answer)
     return SharedConversation(found.owner, found.title, messages, has_earlier)
-
-
-def _read_question(connection: Connection, session: str, position: int, run_id: str | None) -> list[StoredMessage]:
-    """The question of the answer at this position. Messages of a copied chat have no run: it is the last question
-    before."""
-    here = _m.session == session, _m.run_id == run_id, _m.role == "user", _m.position < position
-    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(*here).order_by(_m.position.desc()).limit(1)
-    return read_message_rows(connection.execute(wanted).all())
 
 
 def _read_shared(connection: Connection, messages: list[str]) -> dict[str, SharedTurn]:

@@ -39,6 +39,8 @@ _QUESTION, _ANSWER = -1, -2
 """Numbers that a trace has in place of texts of the run's question and answer."""
 _PLACE = ("position", "session", "version_of", "aside")
 """Columns for a message's place, which are not part of its value."""
+TRACE_COLUMNS = ("steps", "trace", "timeline", "actions")
+"""Columns for how an answer was made."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in _PLACE)
 _ROLE, _TEXT, _RUN_ID = (MESSAGE_COLUMNS.index(name) for name in ("role", "text", "run_id"))
 

@@ -30,8 +30,8 @@ _BATCH = 300
 _s = tables.sessions.c
 _m = tables.messages.c
 _p = tables.session_pins.c
-_IS_PINNED = exists().where(_p.session == _s.id).correlate(tables.sessions)
-_COLUMNS = (_s.id, _s.flow_id, _s.session_id, _s.title, _s.updated_at, _IS_PINNED.label("is_pinned"))
+IS_PINNED = exists().where(_p.session == _s.id).correlate(tables.sessions)
+_COLUMNS = (_s.id, _s.flow_id, _s.session_id, _s.title, _s.updated_at, IS_PINNED.label("is_pinned"))
 _t = tables.sessions.alias("theirs").c
 _r = tables.runs.c
 
@@ -67,7 +67,7 @@ def list_page(
     here = (_s.owner == owner, _s.flow_id == flow_id, _s.messages > 0)
     rows = connection.execute(
         select(*_COLUMNS)
-        .where(*here, ~_IS_PINNED, *is_behind(after, _s.updated_at, _s.id))
+        .where(*here, ~IS_PINNED, *is_behind(after, _s.updated_at, _s.id))
         .order_by(_s.updated_at.desc(), _s.id.desc())
         .limit(limit + 1)
     ).all()
@@ -160,7 +160,7 @@ def list_recent(connection: Connection, *, owner: str, flows: Collection[str], l
         return []
     parts = [
         select(*_COLUMNS)
-        .where(_s.owner == owner, _s.flow_id == flow, _s.messages > 0, ~_IS_PINNED)
+        .where(_s.owner == owner, _s.flow_id == flow, _s.messages > 0, ~IS_PINNED)
         .order_by(_s.updated_at.desc())
         .limit(limit)
         .subquery()

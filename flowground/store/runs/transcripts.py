@@ -17,10 +17,10 @@ from sqlalchemy import (
     Integer,
     bindparam,
     delete,
-    exists,
     func,
     insert,
     literal_column,
+    null,
     select,
     tuple_,
     update,
@@ -28,10 +28,16 @@ from sqlalchemy import (
 
 from flowground.core.citations import describe_kept, read_citations
 from flowground.core.errors import InvalidRequest
-from flowground.core.messages import Usage
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, list_flows, make_session_key
-from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
+from flowground.store.runs.records import (
+    MESSAGE_COLUMNS,
+    TRACE_COLUMNS,
+    StoredMessage,
+    read_message_row,
+    read_message_rows,
+)
+from flowground.store.runs.session_lists import IS_PINNED
 from flowground.store.sql import Statement, read_moment
 from flowground.store.tables import LASTING_SECONDS
 
@@ -59,14 +65,8 @@ _SHORT = 20
 _ASKED = 500
 _STEP = 12
 """Messages that are read at once: each may be long."""
-_IS_PINNED = exists().where(tables.session_pins.c.session == _s.id).correlate(tables.sessions)
-_CHAT_COLUMNS = (
-    _m.position, _m.id, _m.role, _m.text, _m.state, _m.created_at, _m.run_id, _m.model, _m.input_tokens,
-    _m.output_tokens, _m.error, _m.finish_reason, _m.value, _m.citations,
-    _m.sender, _m.sender_name,
-)  # fmt: skip
 _LIST_AFTER = Statement(
-    select(*_CHAT_COLUMNS)
+    select(_m.position, *(null() if name in TRACE_COLUMNS else _m[name] for name in MESSAGE_COLUMNS))
     .where(_m.session == bindparam("session"), IS_SHOWN, _m.position > bindparam("after"))
     .order_by(_m.position)
     .limit(bindparam("limit", type_=Integer))
@@ -284,7 +284,7 @@ class ChatPart:
 def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> ChatHead | None:
     """The conversation's heading; None where the owner has no such conversation, or it is empty."""
     here = _s.id == make_session_key(flow_id, owner, session_id)
-    columns = (_s.title, _s.created_at, _IS_PINNED.label("is_pinned"))
+    columns = (_s.title, _s.created_at, IS_PINNED.label("is_pinned"))
     row = connection.execute(select(*columns).where(here, _s.messages > 0)).first()
     return ChatHead(session_id, row.title, read_moment(row.created_at), bool(row.is_pinned)) if row else None
 
@@ -298,22 +298,11 @@ def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: s
         rows = _LIST_AFTER.fetch(connection, {"session": session, "after": after, "limit": _STEP})
         for row in rows:
             after = row[0]
-            found.append(_read_row(row))
+            found.append(read_message_row(row[1:], questions={}))
             size += len(found[-1].text)
         if len(rows) < _STEP:
             return ChatPart(found, None)
     return ChatPart(found, after)
-
-
-def _read_row(row: Sequence[Any]) -> StoredMessage:
-    _, key, role, text, state, created_at, run_id, model, read, written, error, reason, given, cited, *sent = row
-    usage = None if read is None else Usage(read, written)
-    at = read_moment(created_at)
-    more = {"run_id": run_id, "model": model, "usage": usage, "error": error, "finish_reason": reason}
-    more["value"], more["kind"] = read_value(given)
-    more["passages"] = read_citations(cited)
-    more["sender"], more["sender_name"] = sent
-    return StoredMessage(key, role, text, state, at, **more)
 
 
 @dataclass(frozen=True, slots=True)
