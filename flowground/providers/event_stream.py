@@ -200,7 +200,7 @@ class EventReader(ABC):
                 try:
                     self.read_event(line[5:].strip(), pieces)
                 except NO_ANSWER as error:
-                    raise refuse(error) from None
+                    raise _refuse(error) from None
                 yield from pieces
                 pieces.clear()
 
@@ -217,7 +217,7 @@ class EventReader(ABC):
         thought, opaque = self._thoughts.join(), self.sign_thought()
         reasoning = Reasoning(thought, self.provider, opaque) if thought or opaque else None
         calls = self.calls.finish()
-        reason = name_reason(self.reason, has_calls=bool(calls))
+        reason = _name_reason(self.reason, has_calls=bool(calls))
         yield Completion(self._text.join(), self.model or model, self.usage, reason, calls, reasoning)
 
     def read_whole(self, data: bytearray, model: str) -> Completion:
@@ -228,7 +228,7 @@ class EventReader(ABC):
         try:
             self.read_event(bytes(data), [])
         except NO_ANSWER as error:
-            raise refuse(error) from None
+            raise _refuse(error) from None
         if not self.has_ended:
             raise Unreadable
         *_, end = self.finish(model)
@@ -255,7 +255,7 @@ class EventReader(ABC):
             raise AnswerTooLong(LONGEST_ANSWER)
 
 
-def refuse(error: Exception) -> Unreadable:
+def _refuse(error: Exception) -> Unreadable:
     """The error for what is no answer, or one that exceeds a limit."""
     return Unreadable(did=str(error) if isinstance(error, CallsRefused) else None)
 
@@ -279,7 +279,7 @@ def read_word(value: Any) -> str | None:
     return join_surrogates(value) if isinstance(value, str) and value else None
 
 
-def name_reason(reason: str | None, *, has_calls: bool) -> str | None:
+def _name_reason(reason: str | None, *, has_calls: bool) -> str | None:
     """The server's finish reason; "tool_calls" where the server says "stop" while it waits for tools."""
     return "tool_calls" if has_calls and reason in (None, "stop", "function_call") else reason
 

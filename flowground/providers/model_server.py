@@ -137,10 +137,6 @@ class ModelServer(ABC):
     def _open_reader(self) -> EventReader:
         """A reader for one stream."""
 
-    def _read_completion(self, data: bytearray, call: ModelCall) -> Completion:
-        """A whole answer. Raises Unreadable and AnswerTooLong."""
-        return self._open_reader().read_whole(data, call.model)
-
     def _find_target(self, call: ModelCall, *, is_streamed: bool) -> bytes | None:  # noqa: ARG002 - for those who need it
         """The path and query of a call; None where it is the server's own address."""
         return None
@@ -178,7 +174,7 @@ class ModelServer(ABC):
             raise self._explain(problem) from None
 
     def _read_whole(self, answer: ServerAnswer, call: ModelCall) -> Iterator[Piece]:
-        end = self._read_completion(answer.data, call)
+        end = self._open_reader().read_whole(answer.data, call.model)
         yield from (piece for piece in (end.reasoning, end.text) if piece)
         yield end
 

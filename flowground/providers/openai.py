@@ -15,7 +15,7 @@ import httpx2
 import orjson
 from pydantic import Field
 
-from flowground.core.errors import AnswerTooLong, ProviderError, ProviderRefused
+from flowground.core.errors import ProviderError, ProviderRefused
 from flowground.core.messages import (
     MOST_TOKENS,
     FilePart,
@@ -25,22 +25,14 @@ from flowground.core.messages import (
     ToolCall,
     ToolResult,
     Usage,
-    join_surrogates,
-    split_thought,
 )
-from flowground.core.values import LONGEST_ANSWER
 from flowground.core.yaml_file import check_http_address
 from flowground.providers.base import Capabilities, Completion, ModelCall, Provider, ProviderContext, ProviderSettings
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings
 from flowground.providers.event_stream import (
-    NO_ANSWER,
     EventReader,
-    ToolCallReader,
-    count_most_bytes,
-    name_reason,
     read_object,
     read_word,
-    refuse,
 )
 from flowground.providers.model_server import (
     EncodedFiles,
@@ -105,34 +97,12 @@ def write_call(
     return encode_body(body)
 
 
-def read_completion(data: bytearray, *, model: str, provider: str = "") -> Completion:
-    """A whole answer; `model` is shown when the server names none. Raises Unreadable and AnswerTooLong."""
-    if len(data) > count_most_bytes():
-        raise AnswerTooLong(LONGEST_ANSWER)
-    answer = read_object(data)
-    calls = ToolCallReader(provider)
-    try:
-        choice = answer["choices"][0]
-        message = choice["message"]
-        marked, text = split_thought(
-            join_surrogates(_read_text(message.get("content")) or _read_text(message.get("refusal")))
-        )
-        if deltas := message.get("tool_calls"):
-            calls.feed(deltas)
-        name, thought = _find_thought(message)
-    except NO_ANSWER as error:
-        raise refuse(error) from None
-    shown = read_word(answer.get("model")) or model
-    made = calls.finish()
-    reason = name_reason(_read_reason(choice), has_calls=bool(made))
-    reasoning = Reasoning(join_surrogates(thought) + marked, provider, name) if thought or marked else None
-    return Completion(text, shown, _read_usage(answer.get("usage")), reason, made, reasoning)
-
-
 class ChunkReader(EventReader):
-    """Reads a stream of chunks, which ends with `[DONE]`."""
+    """Reads a stream of chunks, which ends with `[DONE]`; or a whole answer, which has a message where chunks have
+    deltas."""
 
     _thought_field = ""
+    _is_whole = False
 
     def sign_thought(self) -> str:
         return self._thought_field
@@ -151,14 +121,18 @@ class ChunkReader(EventReader):
         if not (choices := chunk.get("choices")):
             return
         choice = choices[0]
-        if reason := _read_reason(choice):
+        if (reason := _read_reason(choice)) or self._is_whole:
             self.has_ended, self.reason = True, reason
-        delta = choice.get("delta") or {}
+        delta = choice["message"] if self._is_whole else choice.get("delta") or {}
         content = delta.get("content")
         if content.__class__ is not str or len(delta) > 1:
             self._read_others(delta, pieces)
             content = _read_text(content) or _read_text(delta.get("refusal"))
         self.add_text(content, pieces)
+
+    def read_whole(self, data: bytearray, model: str) -> Completion:
+        self._is_whole = True
+        return super().read_whole(data, model)
 
     def _read_others(self, delta: dict[str, Any], pieces: list[str | Reasoning]) -> None:
         """Reads what a delta has beside text."""
@@ -265,9 +239,6 @@ class OpenAI(ModelServer):
 
     def _open_reader(self) -> EventReader:
         return ChunkReader(self._name)
-
-    def _read_completion(self, data: bytearray, call: ModelCall) -> Completion:
-        return read_completion(data, model=call.model, provider=self._name)
 
 
 class OpenAISettings(ProviderSettings):
