@@ -21,7 +21,7 @@ import uvloop
 from bench.processes import process
 from flowground.core.messages import Message
 from flowground.providers.base import ModelCall
-from flowground.providers.openai import OpenAI
+from flowground.providers.openai import OpenAI, OpenAISettings
 
 Call = Callable[[], Awaitable[object]]
 """One request, its answer read to the end."""
@@ -38,7 +38,7 @@ def body(*, stream: bool) -> bytes:
 @asynccontextmanager
 async def app(url: str, *, stream: bool) -> AsyncIterator[Call]:
     """What the app does: an answer in words at the end, not bytes only."""
-    provider = OpenAI("stub", url, api_key="sk-bench")
+    provider = OpenAI("stub", url, OpenAISettings(), key="sk-bench")
 
     async def call() -> None:
         if not stream:

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from flowground.core.messages import Message, Usage
-from flowground.providers.base import Completion, ModelCall, Piece
-from flowground.providers.openai import OpenAI
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
+from flowground.providers.openai import OpenAI, OpenAISettings
 from tests.model_calls import hear
 from tests.wire import Part, Wire, chunked, whole, wire
 
@@ -29,15 +29,27 @@ def delta(text: str | None = None, *, finish: str | None = None) -> dict[str, An
 
 
 STREAMED = chunked(delta(""), delta("Hi"), delta(" you"), delta(finish="stop"), {"choices": [], "usage": USAGE}, DONE)
+USUAL = Capabilities(images=True, tools=True, response_schema=True)
 WANTED = Completion("Hi you", "small-2026", Usage(7, 2), "stop")
+
+
+def openai(
+    url: str = "http://127.0.0.1/v1",
+    *,
+    name: str = "mine",
+    key: str | None = None,
+    takes: Capabilities = USUAL,
+    **settings: Any,
+) -> OpenAI:
+    return OpenAI(name, url, OpenAISettings.model_validate(settings), key=key, usual=takes)
 
 
 @asynccontextmanager
 async def model(
-    *answers: Sequence[Part], seconds: float = 5, retries: int = 2, **more: Any
+    *answers: Sequence[Part], seconds: float = 5, retries: int = 2, takes: Capabilities = USUAL
 ) -> AsyncIterator[tuple[OpenAI, Wire]]:
     async with wire(*answers) as server:
-        provider = OpenAI("mine", f"{server.url}/deep/v1", api_key=KEY, timeout=seconds, retries=retries, **more)
+        provider = openai(f"{server.url}/deep/v1", key=KEY, takes=takes, timeout=seconds, retries=retries)
         try:
             yield provider, server
         finally:

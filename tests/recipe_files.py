@@ -57,8 +57,7 @@ class ParrotSettings(ProviderSettings):
         if not self.base_url:
             raise ProviderRefused(f"The provider {name!r} has no address.", hint=f"Set `providers.{name}.base_url`.")
         url = httpx2.URL(self.base_url)
-        hint = f"Check `providers.{name}.base_url`."
-        server = Server(name, url, api_key=self.read_key(name), timeout=self.timeout, hint=hint)
+        server = Server(name, url, api_key=self.read_key(name), timeout=self.timeout)
         return Parrot(name, server, self.greeting, takes=self.find_capabilities(Capabilities()))
 
 

@@ -14,7 +14,7 @@ from flowground.core.messages import Usage
 from flowground.providers.base import Completion
 from flowground.providers.connection import AT_ONCE
 from flowground.providers.openai import OpenAI
-from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
+from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model, openai
 from tests.model_calls import fault_of, faults_of
 from tests.test_providers_ways import certificate, full_queue
 from tests.wire import HANG_UP, Part, chunked, event, whole, wire
@@ -96,14 +96,14 @@ async def test_an_answer_is_cut_while_it_arrives() -> None:
 
 async def test_a_server_that_takes_no_connection_is_told_alike_and_asked_once() -> None:
     with full_queue("127.0.0.1") as (host, port):
-        provider = OpenAI("mine", f"http://{host}:{port}/v1", timeout=0.3)
+        provider = openai(f"http://{host}:{port}/v1", timeout=0.3)
         await faults_of(provider, CALL, ProviderTimeout)
         await provider.close()
 
 
 async def test_a_certificate_that_is_not_trusted_is_named_and_nobody_asked(tmp_path: Path) -> None:
     async with wire([ANSWER], context=await certificate(tmp_path, "DNS:wrong.example")) as server:
-        provider = OpenAI("mine", server.url.replace("http", "https") + "/v1", timeout=5)
+        provider = openai(server.url.replace("http", "https") + "/v1", timeout=5)
         for fault in await faults_of(provider, CALL, ProviderUnreachable):
             assert fault.message.startswith("The certificate of provider 'mine' is not trusted: ")
             assert "outgoing.ca_file" in (fault.hint or "")
@@ -198,7 +198,7 @@ async def test_an_answer_without_its_end_is_broken_and_not_begun_anew(
 async def test_a_server_that_is_down_is_asked_again_after_any_number_of_calls() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        provider = OpenAI("mine", f"http://127.0.0.1:{nobody.getsockname()[1]}/v1", retries=0, timeout=20)
+        provider = openai(f"http://127.0.0.1:{nobody.getsockname()[1]}/v1", retries=0, timeout=20)
         for _ in range(260):  # more than may be under way at once
             async with asyncio.timeout(20):
                 refused = await fault_of(provider.complete(CALL), ProviderUnreachable)
@@ -253,12 +253,12 @@ async def test_a_redirect_is_not_followed() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:80/v1", "ftp://host/v1", "http://me:secret@host/v1", "http://", "::"])
 def test_an_address_that_cannot_be_used_is_refused(address: str) -> None:
     with pytest.raises(ProviderRefused, match=r"^The address of provider 'mine' cannot be used\.$"):
-        OpenAI("mine", address)
+        openai(address)
 
 
 def test_a_key_that_is_no_key_is_refused() -> None:
     with pytest.raises(ProviderRefused) as refused:
-        OpenAI("mine", "http://127.0.0.1/v1", api_key="two\nlines")
+        openai("http://127.0.0.1/v1", key="two\nlines")
     assert "two" not in refused.value.message
 
 

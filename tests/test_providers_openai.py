@@ -11,8 +11,8 @@ from flowground.core.errors import ProviderRefused
 from flowground.core.messages import Message
 from flowground.core.values import LONGEST
 from flowground.providers.base import Completion, ModelCall
-from flowground.providers.openai import AzureSettings, write_call
-from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model
+from flowground.providers.openai import AzureSettings
+from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model, openai
 from tests.heartbeat import stays_responsive
 from tests.model_calls import Opened, fault_of, opening
 from tests.wire import Part, chunked, whole
@@ -73,12 +73,12 @@ async def test_the_longest_prompt_is_written_without_keeping_anybody_waiting() -
     bodies: list[bytes] = []
 
     async def write() -> None:
-        bodies.append(write_call(call, is_streamed=True, renamed={}))
+        bodies.append(openai().write(call, {}, is_streamed=True))
 
     await stays_responsive(write)
     assert [message["content"] for message in json.loads(bodies[0])["messages"]] == [m.content for m in call.messages]
     half = ModelCall("m", (Message("user", "\ud800"),), {})
-    assert json.loads(write_call(half, is_streamed=False, renamed={}))["messages"][0]["content"] == "\ud800"
+    assert json.loads(openai().write(half, {}, is_streamed=False))["messages"][0]["content"] == "\ud800"
 
 
 DEPLOYED = "/openai/deployments/my%20gpt/chat/completions?api-version="

@@ -15,9 +15,9 @@ from flowground.core.errors import AnswerTooLong, ProviderRefused, RunError
 from flowground.core.messages import FilePart, Message, Reasoning, TextPart, Usage
 from flowground.providers.base import MOST_FILE_BYTES, Capabilities, Completion, ModelCall, ToolSpec
 from flowground.providers.model_server import encode_files
-from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAI, OpenAISettings, write_call
+from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAISettings
 from flowground.settings import Settings
-from tests.chat_answers import ANSWER, CALL, DONE, all_of, delta, model
+from tests.chat_answers import ANSWER, CALL, DONE, all_of, delta, model, openai
 from tests.heartbeat import stays_responsive
 from tests.model_calls import fault_of, faults_of, hear, hear_end
 from tests.opened_providers import open_providers
@@ -64,7 +64,7 @@ async def test_what_was_sent_is_not_kept_while_the_answer_lasts() -> None:
         await reader.read()
 
     async with served(talk) as port:
-        provider = OpenAI("mine", f"http://127.0.0.1:{port}/v1")
+        provider = openai(f"http://127.0.0.1:{port}/v1")
         call = shown(file(bytes(MOST_FILE_BYTES)))
         tracemalloc.start()
         try:
@@ -88,7 +88,7 @@ async def test_a_file_is_read_once_a_call_and_what_it_says_cannot_leave_its_quot
     odd = FilePart("f", 'a".png', 'image/png","x":"', 3, "", read)
     texts = Message("user", (TextPart("What "), TextPart("is this?")))
     call = ModelCall("small", (Message("user", (odd,)), Message("user", (odd,)), texts), {})
-    body = json.loads(write_call(call, is_streamed=False, renamed={}, files=await encode_files([odd, odd])))
+    body = json.loads(openai().write(call, await encode_files([odd, odd]), is_streamed=False))
     assert times == [1]
     assert body["messages"][2] == {"role": "user", "content": "What is this?"}
     assert body["messages"][0]["content"][0]["image_url"] == {"url": 'data:image/png","x":";base64,YWJj'}
@@ -100,7 +100,7 @@ async def test_the_largest_files_are_written_without_keeping_anybody_waiting() -
     bodies: list[bytes] = []
 
     async def write() -> None:
-        bodies.append(write_call(shown(largest), is_streamed=True, renamed={}, files=await encode_files([largest])))
+        bodies.append(openai().write(shown(largest), await encode_files([largest]), is_streamed=True))
 
     await stays_responsive(write)
     url = json.loads(bodies[0])["messages"][0]["content"][0]["image_url"]["url"]

@@ -10,8 +10,7 @@ from flowground.core.errors import ProviderRefused, ProviderTimeout, ProviderUnr
 from flowground.core.messages import Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.providers.base import Completion, ModelCall, ToolSpec
 from flowground.providers.event_stream import MOST_CALL_CHARS, MOST_CALLS
-from flowground.providers.openai import write_call
-from tests.chat_answers import DONE, delta, model
+from tests.chat_answers import DONE, delta, model, openai
 from tests.model_calls import fault_of, hear, hear_end
 from tests.wire import HANG_UP, chunked, whole
 
@@ -125,7 +124,7 @@ async def test_a_signed_call_is_given_back_to_who_signed_it_alone() -> None:
     (call,) = streamed.tool_calls
     assert call.provider == "mine"
     for name, given in (("mine", {"extra_content": extra}), ("other", {})):
-        body = write_call(ModelCall("m", (streamed.message,), {}), is_streamed=False, renamed={}, provider=name)
+        body = openai(name=name).write(ModelCall("m", (streamed.message,), {}), {}, is_streamed=False)
         (written,) = json.loads(body)["messages"][0]["tool_calls"]
         assert written == {"id": "a", "type": "function", "function": {"name": "get_time", "arguments": "{}"}} | given
 
@@ -181,9 +180,9 @@ def test_a_conversation_with_calls_and_results_is_written_as_it_was() -> None:
         {"role": "tool", "tool_call_id": "call_2", "content": "Error: ?"},
         {"role": "assistant", "content": "It is 22 °C."},
     ]
-    assert json.loads(write_call(call, is_streamed=False, renamed={}, provider="mine"))["messages"] == written
+    assert json.loads(openai(name="mine").write(call, {}, is_streamed=False))["messages"] == written
     del said["reasoning_content"]  # it is for the provider alone that thought so
-    assert json.loads(write_call(call, is_streamed=False, renamed={}, provider="other"))["messages"] == written
+    assert json.loads(openai(name="other").write(call, {}, is_streamed=False))["messages"] == written
 
 
 # What a server does that is broken, slow or hostile

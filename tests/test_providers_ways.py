@@ -15,8 +15,7 @@ import pytest
 
 from flowground.core.errors import ProviderError, ProviderUnreachable
 from flowground.providers.connection import AsyncioBackend, Stream, connect_first
-from flowground.providers.openai import OpenAI
-from tests.chat_answers import ANSWER, CALL, STREAMED, WANTED, all_of, model
+from tests.chat_answers import ANSWER, CALL, STREAMED, WANTED, all_of, model, openai
 from tests.talking_servers import Talk, served
 from tests.wire import Wire, whole, wire
 
@@ -80,7 +79,7 @@ async def tunnels(to: Wire, *, refuse: bool = False) -> AsyncIterator[tuple[str,
 
 
 async def ask_both_ways(url: str) -> None:
-    provider = OpenAI("mine", url, api_key="sk-1", timeout=5)
+    provider = openai(url, key="sk-1", timeout=5)
     assert await provider.complete(CALL) == WANTED
     assert await all_of(provider) == ["Hi", " you", WANTED]
     await provider.close()
@@ -124,7 +123,7 @@ async def test_an_answer_that_stops_halfway_leaves_the_proxy_free(monkeypatch: p
     half = whole({"error": "no such model"}, status=status)[:-5]
     async with wire([half, 60.0], [ANSWER]) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        provider = OpenAI("mine", "http://model.example/v1", timeout=1, retries=0)
+        provider = openai("http://model.example/v1", timeout=1, retries=0)
         with pytest.raises(ProviderError):
             await provider.complete(CALL)
         await asyncio.wait_for(proxy.left.wait(), 30)
@@ -135,7 +134,7 @@ async def test_an_answer_that_stops_halfway_leaves_the_proxy_free(monkeypatch: p
 async def test_a_proxy_that_refuses_is_nobody_who_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     async with wire([ANSWER]) as server, tunnels(server, refuse=True) as (proxy, asked):
         monkeypatch.setenv("https_proxy", proxy)
-        provider = OpenAI("mine", "https://model.example/v1", timeout=5, retries=0)
+        provider = openai("https://model.example/v1", timeout=5, retries=0)
         with pytest.raises(ProviderUnreachable, match="Nothing answers at the address of provider 'mine'"):
             await provider.complete(CALL)
         assert len(asked) == 1

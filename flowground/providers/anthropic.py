@@ -4,7 +4,6 @@ Source: Anthropic's API reference, "Create a Message", "Streaming messages", "Ex
 "Structured outputs"."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Literal, assert_never
 
 import orjson
@@ -25,12 +24,10 @@ from flowground.providers.event_stream import EventReader, Unreadable, count_tok
 from flowground.providers.model_server import (
     EncodedFiles,
     ModelServer,
-    check_key,
     encode_body,
-    read_address,
+    join_turns,
     trim_schema,
 )
-from flowground.providers.server import Server
 
 ANTHROPIC_URL = "https://api.anthropic.com/v1"
 _VERSION = (b"anthropic-version", b"2023-06-01")
@@ -76,35 +73,40 @@ class Anthropic(ModelServer):
     answer_word = "an answer of the Messages API"
     path_word = "/messages"
 
-    def __init__(self, entry: AnthropicSettings, name: str, context: ProviderContext) -> None:
-        self._entry = entry
-        server = Server(
-            name,
-            read_address(name, entry.base_url or ANTHROPIC_URL, "/messages"),
-            api_key=check_key(name, entry.find_key(name, "ANTHROPIC_API_KEY")),
-            key_header=b"x-api-key",
-            headers=[_VERSION],
-            timeout=entry.timeout,
-            egress=context.egress,
-            hint=f"Check `providers.{name}.base_url` in config.yaml and that the server can be reached.",
-        )
-        super().__init__(
-            name,
-            server,
-            models=read_address(name, entry.base_url or ANTHROPIC_URL, "/models").raw_path,
-            timeout=entry.timeout,
-            retries=entry.retries,
-            takes=entry.find_capabilities(_USUAL),
-        )
+    key_header = b"x-api-key"
+    headers = (_VERSION,)
 
-    def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
-        return write_call(
-            call,
-            is_streamed=is_streamed,
-            thinking=self._entry.thinking,
-            provider=self._name,
-            files=files,
-        )
+    def __init__(self, entry: AnthropicSettings, name: str, context: ProviderContext) -> None:
+        url, key = entry.base_url or ANTHROPIC_URL, entry.find_key(name, "ANTHROPIC_API_KEY")
+        super().__init__(name, url, entry, key=key, usual=_USUAL, egress=context.egress)
+        self._thinking = entry.thinking
+
+    def write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
+        """The request's body; tools and system prompt are marked for Anthropic's cache."""
+        most = int(call.options.get("max_tokens", 0)) or count_most_tokens(call.model)
+        messages = join_turns(call, "content", "assistant", lambda parts: _write_blocks(parts, files, self._name))
+        body: dict[str, Any] = {"model": call.model, "max_tokens": most, "messages": messages}
+        body |= {name: call.options[name] for name in _OPTIONS if name in call.options}
+        if system := call.system:
+            body["system"] = [{"type": "text", "text": system, **_KEPT}]
+        if call.tools:
+            tools = [
+                {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+                for tool in call.tools
+            ]
+            tools[-1] |= _KEPT
+            body["tools"] = tools
+        is_forced = call.tool_choice not in ("auto", "none")
+        if call.tools and call.tool_choice != "auto":
+            body["tool_choice"] = {"type": "tool", "name": call.tool_choice} if is_forced else {"type": "none"}
+        if call.response_schema is not None:
+            schema = trim_schema(call.response_schema, _SCHEMA_WORDS, is_closed=True)
+            body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        if not is_forced:  # the API refuses both together
+            body |= _write_thinking(self._thinking, most)
+        if is_streamed:
+            body["stream"] = True
+        return encode_body(body)
 
     def _open_reader(self) -> EventReader:
         return BlockReader(self._name)
@@ -113,39 +115,6 @@ class Anthropic(ModelServer):
 def count_most_tokens(model: str) -> int:
     """The limit of an answer's tokens where the flow sets none: the API requires a number that the model allows."""
     return 4_096 if model.startswith("claude-3-") else 32_000
-
-
-def write_call(
-    call: ModelCall,
-    *,
-    is_streamed: bool,
-    thinking: Thinking = "off",
-    provider: str = "",
-    files: EncodedFiles = MappingProxyType({}),
-) -> bytes:
-    """The request's body; tools and system prompt are marked for Anthropic's cache."""
-    most = int(call.options.get("max_tokens", 0)) or count_most_tokens(call.model)
-    body: dict[str, Any] = {"model": call.model, "max_tokens": most, "messages": _write_messages(call, files, provider)}
-    body |= {name: call.options[name] for name in _OPTIONS if name in call.options}
-    if system := "\n\n".join(message.text for message in call.messages if message.role == "system" and message.text):
-        body["system"] = [{"type": "text", "text": system, **_KEPT}]
-    if call.tools:
-        tools = [
-            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters} for tool in call.tools
-        ]
-        tools[-1] |= _KEPT
-        body["tools"] = tools
-    is_forced = call.tool_choice not in ("auto", "none")
-    if call.tools and call.tool_choice != "auto":
-        body["tool_choice"] = {"type": "tool", "name": call.tool_choice} if is_forced else {"type": "none"}
-    if call.response_schema is not None:
-        schema = trim_schema(call.response_schema, _SCHEMA_WORDS, is_closed=True)
-        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-    if not is_forced:  # the API refuses both together
-        body |= _write_thinking(thinking, most)
-    if is_streamed:
-        body["stream"] = True
-    return encode_body(body)
 
 
 class BlockReader(EventReader):
@@ -253,19 +222,6 @@ def _write_thinking(thinking: Thinking, most: int) -> dict[str, Any]:
     if thinking == "fixed" and most > _LEAST_THOUGHT:
         return {"thinking": {"type": "enabled", "budget_tokens": max(_LEAST_THOUGHT, most // 2)}}
     return {}
-
-
-def _write_messages(call: ModelCall, files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
-    """The messages. Results of tools belong to the user, and all results of one round must be in one message."""
-    written: list[dict[str, Any]] = []
-    for message in call.messages:
-        blocks = [] if message.role == "system" else _write_blocks(message.parts, files, provider)
-        role = "assistant" if message.role == "assistant" else "user"
-        if blocks and written and written[-1]["role"] == role:
-            written[-1]["content"] += blocks
-        elif blocks:
-            written.append({"role": role, "content": blocks})
-    return written
 
 
 def _write_blocks(parts: Sequence[MessagePart], files: EncodedFiles, provider: str) -> list[dict[str, Any]]:

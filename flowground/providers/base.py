@@ -67,6 +67,11 @@ class ModelCall:
     tool_choice: str = "auto"
     retries: RunRetries | None = None
 
+    @property
+    def system(self) -> str:
+        """The texts of the system messages."""
+        return "\n\n".join(message.text for message in self.messages if message.role == "system" and message.text)
+
     def take_retry(self) -> bool:
         """Takes one of the run's retries, where the call belongs to a run; False where none is left."""
         return self.retries is None or self.retries.take_retry()

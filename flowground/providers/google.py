@@ -5,7 +5,6 @@ and "Thought signatures"."""
 
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Literal, assert_never
 
 import orjson
@@ -26,13 +25,11 @@ from flowground.providers.event_stream import EventReader, Unreadable, count_tok
 from flowground.providers.model_server import (
     EncodedFiles,
     ModelServer,
-    check_key,
     encode_body,
+    join_turns,
     quote_model,
-    read_address,
     trim_schema,
 )
-from flowground.providers.server import Server
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com/v1beta"
 _USUAL = Capabilities(images=True, documents=True, tools=True, response_schema=True, window=1_000_000)
@@ -65,59 +62,40 @@ class Google(ModelServer):
     header, never in the URL."""
 
     answer_word = "an answer of the Gemini API"
-    path_word = "/models/NAME:generateContent"
+    path_word = "/models/"
+    key_header = b"x-goog-api-key"
 
     def __init__(self, entry: GoogleSettings, name: str, context: ProviderContext) -> None:
+        url, key = entry.base_url or GOOGLE_URL, entry.find_key(name, "GEMINI_API_KEY")
+        super().__init__(name, url, entry, key=key, usual=_USUAL, egress=context.egress)
         self._has_thoughts = entry.thoughts
-        url = read_address(name, entry.base_url or GOOGLE_URL, "/models/")
-        self._path = url.raw_path.decode()
-        server = Server(
-            name,
-            url,
-            api_key=check_key(name, entry.find_key(name, "GEMINI_API_KEY")),
-            key_header=b"x-goog-api-key",
-            timeout=entry.timeout,
-            egress=context.egress,
-            hint=f"Check `providers.{name}.base_url` in config.yaml and that the server can be reached.",
-        )
-        super().__init__(
-            name,
-            server,
-            models=self._path.rstrip("/").encode(),
-            timeout=entry.timeout,
-            retries=entry.retries,
-            takes=entry.find_capabilities(_USUAL),
-        )
 
     def _find_target(self, call: ModelCall, *, is_streamed: bool) -> bytes:
-        verb = "streamGenerateContent?alt=sse" if is_streamed else "generateContent"
-        return f"{self._path}{quote_model(call.model)}:{verb}".encode()
+        verb = b"streamGenerateContent?alt=sse" if is_streamed else b"generateContent"
+        return b"%b/%b:%b" % (self._models, quote_model(call.model).encode(), verb)
 
-    def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:  # noqa: ARG002 - in the path
-        return write_call(call, has_thoughts=self._has_thoughts, provider=self._name, files=files)
+    def write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:  # noqa: ARG002 - in the path
+        """The request's body; the URL's path has the model, and whether to stream."""
+        contents = join_turns(call, "parts", "model", lambda parts: _write_parts(parts, files, self._name))
+        body: dict[str, Any] = {"contents": contents}
+        if system := call.system:
+            body["systemInstruction"] = {"parts": [{"text": system}]}
+        if call.tools:
+            body |= _write_tools(call)
+        wanted: dict[str, Any] = {
+            name: call.options[option] for option, name in _OPTIONS.items() if option in call.options
+        }
+        if call.response_schema is not None:
+            schema = trim_schema(call.response_schema, _SCHEMA_WORDS, is_closed=False)
+            wanted |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
+        if self._has_thoughts:
+            wanted["thinkingConfig"] = {"includeThoughts": True}
+        if wanted:
+            body["generationConfig"] = wanted
+        return encode_body(body)
 
     def _open_reader(self) -> EventReader:
         return PartReader(self._name)
-
-
-def write_call(
-    call: ModelCall, *, has_thoughts: bool = False, provider: str = "", files: EncodedFiles = MappingProxyType({})
-) -> bytes:
-    """The request's body; the URL's path has the model, and whether to stream. `has_thoughts` asks for thoughts too."""
-    body: dict[str, Any] = {"contents": _write_contents(call, files, provider)}
-    if system := "\n\n".join(message.text for message in call.messages if message.role == "system" and message.text):
-        body["systemInstruction"] = {"parts": [{"text": system}]}
-    if call.tools:
-        body |= _write_tools(call)
-    wanted: dict[str, Any] = {name: call.options[option] for option, name in _OPTIONS.items() if option in call.options}
-    if call.response_schema is not None:
-        schema = trim_schema(call.response_schema, _SCHEMA_WORDS, is_closed=False)
-        wanted |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
-    if has_thoughts:
-        wanted["thinkingConfig"] = {"includeThoughts": True}
-    if wanted:
-        body["generationConfig"] = wanted
-    return encode_body(body)
 
 
 class PartReader(EventReader):
@@ -168,19 +146,6 @@ def _write_tools(call: ModelCall) -> dict[str, Any]:
         named = {"mode": "ANY", "allowedFunctionNames": [call.tool_choice]}
         choice = {"mode": "NONE"} if call.tool_choice == "none" else named
         written["toolConfig"] = {"functionCallingConfig": choice}
-    return written
-
-
-def _write_contents(call: ModelCall, files: EncodedFiles, provider: str) -> list[dict[str, Any]]:
-    """The conversation. Results of tools belong to the user; those of one round are in one content."""
-    written: list[dict[str, Any]] = []
-    for message in call.messages:
-        parts = [] if message.role == "system" else _write_parts(message.parts, files, provider)
-        role = "model" if message.role == "assistant" else "user"
-        if parts and written and written[-1]["role"] == role:
-            written[-1]["parts"] += parts
-        elif parts:
-            written.append({"role": role, "parts": parts})
     return written
 
 

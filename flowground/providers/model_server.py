@@ -6,7 +6,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Set
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +15,10 @@ import httpx2
 import orjson
 
 from flowground.core.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnreachable
-from flowground.core.messages import FilePart
-from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
+from flowground.core.messages import FilePart, MessagePart
+from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, ProviderSettings
+from flowground.providers.connection import Headers
+from flowground.providers.egress import EgressSettings
 from flowground.providers.event_stream import EventReader, Unreadable, count_most_bytes
 from flowground.providers.server import BUSY, RetryPolicy, Server, ServerAnswer, is_outage
 
@@ -33,12 +35,14 @@ _DEEPEST = 50
 
 
 class ModelServer(ABC):
-    """One server for one entry of `providers:`; subclasses write requests (`_write`) and read answers.
+    """One server for one entry of `providers:`; subclasses write requests (`write`) and read answers.
 
-    `timeout` limits the wait for a free connection; then the whole answer (`complete`), or its head and each piece
-    (`stream`). After 429, 5xx and broken connections a call is retried up to `retries` times, before the first piece
-    only, as far as the run has retries left. `models` is the path that lists the server's models, `takes` what they
-    accept.
+    `name` is the entry's name in config.yaml, `base_url` the URL before `path_word`, with its query, and `usual` what
+    its models accept where the entry does not say it. The entry's `timeout` limits the wait for a free connection; then
+    the whole answer (`complete`), or its head and each piece (`stream`). After 429, 5xx and broken connections a call
+    is retried up to `retries` times, before the first piece only, as far as the run has retries left.
+
+    Raises ProviderRefused for a URL or key that cannot be used.
     """
 
     answer_word = "an answer of this kind"
@@ -47,25 +51,38 @@ class ModelServer(ABC):
     """Whether a file is sent as a data URL, else as base64 alone."""
     path_word = ""
     """The path that follows `base_url`."""
+    key_header = b"Authorization"
+    headers: Headers = ()
+    """What is sent with every call."""
+    advice = "Check"
+    """The beginning of the hint where nothing answers."""
 
     def __init__(
         self,
         name: str,
-        server: Server,
+        base_url: str,
+        entry: ProviderSettings,
         *,
-        models: bytes,
-        timeout: float,
-        retries: int,
-        takes: Capabilities,
+        key: str | None,
+        usual: Capabilities,
+        egress: EgressSettings,
     ) -> None:
         self._name = name
-        self._server = server
-        self._models = models
-        self._takes = takes
-        self._timeout = timeout
-        self._retries = retries
+        self._models = read_address(name, base_url, "/models").raw_path
+        self._takes = entry.find_capabilities(usual)
+        self._timeout, self._retries = entry.timeout, entry.retries
         self._most_bytes = count_most_bytes()
         self._is_down = False
+        self._server = Server(
+            name,
+            read_address(name, base_url, self.path_word),
+            api_key=check_key(name, key),
+            timeout=entry.timeout,
+            advice=self.advice,
+            key_header=self.key_header,
+            headers=self.headers,
+            egress=egress,
+        )
 
     async def complete(self, call: ModelCall) -> Completion:
         return await Completion.read(self.ask(call, is_streamed=False))
@@ -130,7 +147,7 @@ class ModelServer(ABC):
             self.note_answer()  # a server that refuses a call is up
 
     @abstractmethod
-    def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
+    def write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
         """The request's body, with the files of its messages. Raises ProviderRefused."""
 
     @abstractmethod
@@ -145,7 +162,7 @@ class ModelServer(ABC):
         try:
             held = self._takes.check(call, self._name)
             files = await encode_files(held, as_urls=self.files_are_urls) if held else {}
-            asked = self._write(call, files, is_streamed=is_streamed)
+            asked = self.write(call, files, is_streamed=is_streamed)
             del files
             target = self._find_target(call, is_streamed=is_streamed)
             async with self._server.post(
@@ -244,6 +261,22 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
         return orjson.dumps(body)  # a prompt may have 3,000,000 characters: 16 ms at most, four times faster than json
     except TypeError:  # half a character, which the command line may contain
         return json.dumps(body).encode()
+
+
+def join_turns(
+    call: ModelCall, key: str, model: str, write: Callable[[Sequence[MessagePart]], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """The conversation, in which each turn of the user and of the `model`, as its role is called, is one message with
+    its parts under `key`. Results of tools belong to the user, and all results of one round must be in one message."""
+    written: list[dict[str, Any]] = []
+    for message in call.messages:
+        parts = [] if message.role == "system" else write(message.parts)
+        role = model if message.role == "assistant" else "user"
+        if parts and written and written[-1]["role"] == role:
+            written[-1][key] += parts
+        elif parts:
+            written.append({"role": role, key: parts})
+    return written
 
 
 async def encode_files(files: Iterable[FilePart], *, as_urls: bool = True) -> EncodedFiles:

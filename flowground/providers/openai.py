@@ -5,13 +5,11 @@ llama.cpp are accepted: an error under status 200, no `[DONE]`, text in parts, r
 `</think>` at the beginning of the text. Reasoning is read from the fields of DeepSeek, vLLM, Ollama and OpenRouter.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Annotated, Any, Literal, assert_never
 from urllib.parse import quote
 
-import httpx2
 import orjson
 from pydantic import Field
 
@@ -66,37 +64,6 @@ _RENAMED_SINCE = "2024-09"
 """API versions since this one know `max_completion_tokens`, which newer models require."""
 
 
-def write_call(
-    call: ModelCall,
-    *,
-    is_streamed: bool,
-    renamed: Mapping[str, str],
-    provider: str = "",
-    files: EncodedFiles = MappingProxyType({}),
-) -> bytes:
-    """The request's body, with the options that the flow sets and no others. `renamed` maps option names that a server
-    has replaced.
-
-    `files` are those of the messages; `provider` is the one whose reasoning is sent back.
-    """
-    messages: list[dict[str, Any]] = []
-    for message in call.messages:
-        if message.content.__class__ is str:
-            messages.append({"role": message.role, "content": message.content})
-        else:
-            messages += _write_message(message, files, provider=provider)
-    body: dict[str, Any] = {"model": call.model, "messages": messages}
-    body |= {renamed.get(name, name): value for name, value in call.options.items()}
-    if call.tools:
-        body |= _write_tools(call)
-    if call.response_schema is not None:
-        shape = {"name": "answer", "schema": call.response_schema}
-        body["response_format"] = {"type": "json_schema", "json_schema": shape}
-    if is_streamed:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return encode_body(body)
-
-
 class ChunkReader(EventReader):
     """Reads a stream of chunks, which ends with `[DONE]`; or a whole answer, which has a message where chunks have
     deltas."""
@@ -145,25 +112,23 @@ class ChunkReader(EventReader):
 
 
 class EmbeddingServer:
-    """One embedding model of one server, on one event loop; `provider` is the name in config.yaml."""
+    """One embedding model of one server, on one event loop; `provider` is the name of `entry` in config.yaml."""
 
     def __init__(
         self,
         provider: str,
         model: str,
-        url: httpx2.URL,
+        base_url: str,
+        entry: ProviderSettings,
         *,
-        api_key: str | None,
-        timeout: float,
-        retries: int,
-        egress: EgressSettings = USUAL_EGRESS,
+        key: str | None,
+        egress: EgressSettings,
     ) -> None:
         self.model = f"{provider}:{model}"
-        self._provider = provider
-        self._name = model
-        self._retries = retries
-        hint = f"Check `providers.{provider}.base_url` in config.yaml and that the server runs."
-        self._server = Server(provider, url, api_key=api_key, timeout=timeout, hint=hint, egress=egress)
+        self._provider, self._name = provider, model
+        self._retries = entry.retries
+        url = read_address(provider, base_url, "/embeddings")
+        self._server = Server(provider, url, api_key=check_key(provider, key), timeout=entry.timeout, egress=egress)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """A vector for each of a few texts, in their order. Raises ProviderError."""
@@ -198,44 +163,44 @@ class EmbeddingServer:
 
 
 class OpenAI(ModelServer):
-    """`name` is the entry's name in config.yaml; `base_url` is the URL up to `/v1`, with its query.
-
-    For the other arguments see `ModelServer`. Raises ProviderRefused for a URL or key that cannot be used.
-    """
+    """Calls a server that speaks chat completions; `base_url` ends with `/v1`."""
 
     answer_word = "a chat completion"
     path_word = "/chat/completions"
     files_are_urls = True
-    key_header = b"Authorization"
 
     def __init__(
         self,
         name: str,
         base_url: str,
+        entry: ProviderSettings,
         *,
-        api_key: str | None = None,
-        timeout: float = 60,
-        retries: int = 2,
-        takes: Capabilities = _USUAL,
+        key: str | None,
+        usual: Capabilities = _USUAL,
         egress: EgressSettings = USUAL_EGRESS,
     ) -> None:
+        super().__init__(name, base_url, entry, key=key, usual=usual, egress=egress)
         # OpenAI's own newer models refuse the option's name that all other servers know.
         self._renamed = {"max_tokens": "max_completion_tokens"} if base_url == OPENAI_URL else {}
-        start = "Start it with `ollama serve`, or check" if base_url == OLLAMA_URL else "Check"
-        server = Server(
-            name,
-            read_address(name, base_url, "/chat/completions"),
-            api_key=check_key(name, api_key),
-            key_header=self.key_header,
-            timeout=timeout,
-            hint=f"{start} `providers.{name}.base_url` in config.yaml and that the server runs.",
-            egress=egress,
-        )
-        models = read_address(name, base_url, "/models").raw_path
-        super().__init__(name, server, models=models, timeout=timeout, retries=retries, takes=takes)
 
-    def _write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
-        return write_call(call, is_streamed=is_streamed, renamed=self._renamed, provider=self._name, files=files)
+    def write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
+        """The request's body, with the options that the flow sets and no others."""
+        messages: list[dict[str, Any]] = []
+        for message in call.messages:
+            if message.content.__class__ is str:
+                messages.append({"role": message.role, "content": message.content})
+            else:
+                messages += _write_message(message, files, provider=self._name)
+        body: dict[str, Any] = {"model": call.model, "messages": messages}
+        body |= {self._renamed.get(name, name): value for name, value in call.options.items()}
+        if call.tools:
+            body |= _write_tools(call)
+        if call.response_schema is not None:
+            shape = {"name": "answer", "schema": call.response_schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": shape}
+        if is_streamed:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return encode_body(body)
 
     def _open_reader(self) -> EventReader:
         return ChunkReader(self._name)
@@ -247,14 +212,19 @@ class OpenAISettings(ProviderSettings):
     type: Literal["openai"] = "openai"
 
     def open(self, name: str, context: ProviderContext) -> Provider:
-        key = self.find_key(name, "OPENAI_API_KEY")
+        key, url = self.find_key(name, "OPENAI_API_KEY"), self.base_url or OPENAI_URL
         usual = replace(_USUAL, window=_WINDOW_ELSEWHERE) if self.base_url else replace(_USUAL, documents=True)
-        takes = self.find_capabilities(usual)
-        return _open(self, name, self.base_url or OPENAI_URL, key=key, takes=takes, context=context)
+        return OpenAI(name, url, self, key=key, usual=usual, egress=context.egress)
 
     def open_embeddings(self, name: str, model: str, egress: EgressSettings) -> EmbeddingServer:
-        key = self.find_key(name, "OPENAI_API_KEY")
-        return _open_embeddings(self, name, model, self.base_url or OPENAI_URL, key=key, egress=egress)
+        key, url = self.find_key(name, "OPENAI_API_KEY"), self.base_url or OPENAI_URL
+        return EmbeddingServer(name, model, url, self, key=key, egress=egress)
+
+
+class Ollama(OpenAI):
+    """An Ollama."""
+
+    advice = "Start it with `ollama serve`, or check"
 
 
 class OllamaSettings(ProviderSettings):
@@ -263,12 +233,11 @@ class OllamaSettings(ProviderSettings):
     type: Literal["ollama"] = "ollama"
 
     def open(self, name: str, context: ProviderContext) -> Provider:
-        takes = self.find_capabilities(replace(_USUAL, window=_WINDOW_OLLAMA))
-        url = self.base_url or OLLAMA_URL
-        return _open(self, name, url, key=self.read_key(name), takes=takes, context=context)
+        key, usual = self.read_key(name), replace(_USUAL, window=_WINDOW_OLLAMA)
+        return Ollama(name, self.base_url or OLLAMA_URL, self, key=key, usual=usual, egress=context.egress)
 
     def open_embeddings(self, name: str, model: str, egress: EgressSettings) -> EmbeddingServer:
-        return _open_embeddings(self, name, model, self.base_url or OLLAMA_URL, key=self.read_key(name), egress=egress)
+        return EmbeddingServer(name, model, self.base_url or OLLAMA_URL, self, key=self.read_key(name), egress=egress)
 
 
 class AzureSettings(ProviderSettings):
@@ -301,25 +270,15 @@ class Azure(OpenAI):
 
     def __init__(self, entry: AzureSettings, name: str, url: str, context: ProviderContext) -> None:
         version = entry.api_version
-        super().__init__(
-            name,
-            url if version else f"{url}/v1",
-            api_key=entry.read_key(name),
-            timeout=entry.timeout,
-            retries=entry.retries,
-            takes=entry.find_capabilities(_USUAL),
-            egress=context.egress,
-        )
+        self._query = f"?api-version={quote(version, safe='')}" if version else ""
+        base_url = f"{url}{self._query}" if version else f"{url}/v1"
+        super().__init__(name, base_url, entry, key=entry.read_key(name), egress=context.egress)
         if not version or version >= _RENAMED_SINCE:
             self._renamed = {"max_tokens": "max_completion_tokens"}
-        self._path = read_address(name, url, "/deployments/").raw_path.decode() if version else ""
-        if version:
-            listed = read_address(name, url, "/models").raw_path.decode()
-            self._models = f"{listed}?api-version={quote(version, safe='')}".encode()
-        self._query = f"?api-version={quote(version, safe='')}"
+        self._path = read_address(name, url, "/deployments/").raw_path.decode()
 
     def _find_target(self, call: ModelCall, *, is_streamed: bool) -> bytes | None:  # noqa: ARG002 - the same for both
-        if not self._path:
+        if not self._query:
             return None
         return f"{self._path}{quote_model(call.model)}/chat/completions{self._query}".encode()
 
@@ -434,33 +393,4 @@ def _is_vector(vector: object) -> bool:
         isinstance(vector, list)
         and 0 < len(vector) <= _MOST_DIMENSIONS
         and all(isinstance(number, int | float) for number in vector)
-    )
-
-
-def _open(
-    entry: ProviderSettings,
-    name: str,
-    url: str,
-    *,
-    key: str | None,
-    takes: Capabilities,
-    context: ProviderContext,
-) -> OpenAI:
-    return OpenAI(
-        name,
-        url,
-        api_key=key,
-        timeout=entry.timeout,
-        retries=entry.retries,
-        takes=takes,
-        egress=context.egress,
-    )
-
-
-def _open_embeddings(
-    entry: ProviderSettings, name: str, model: str, url: str, *, key: str | None, egress: EgressSettings
-) -> EmbeddingServer:
-    endpoint = read_address(name, url, "/embeddings")
-    return EmbeddingServer(
-        name, model, endpoint, api_key=check_key(name, key), timeout=entry.timeout, retries=entry.retries, egress=egress
     )

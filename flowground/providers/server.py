@@ -49,8 +49,8 @@ class CertificateRefused(ProviderUnreachable):
 class Server:
     """One server. `name` is the provider's name in config.yaml, for messages; these never contain `api_key` or `url`.
 
-    The key is sent in `key_header`; `headers` are sent with every call. Lives on one event loop; the first call opens
-    the connections; `egress` is how calls leave this process.
+    The key is sent in `key_header`; `headers` are sent with every call; `advice` begins the hint where nothing answers.
+    Lives on one event loop; the first call opens the connections; `egress` is how calls leave this process.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Server:
         *,
         api_key: str | None,
         timeout: float,
-        hint: str,
+        advice: str = "Check",
         key_header: bytes = b"Authorization",
         headers: Iterable[tuple[bytes, bytes]] = (),
         egress: EgressSettings = USUAL_EGRESS,
@@ -68,7 +68,7 @@ class Server:
         self._name = name
         self._url = url
         self._secrets = [word for word in (api_key, str(url), url.raw_path.decode()) if word and len(word) > 1]
-        self._hint = hint
+        self._hint = f"{advice} `providers.{name}.base_url` in config.yaml and that the server runs."
         self._egress = egress
         self._pool: ConnectionPool | None = None
         self._headers = [

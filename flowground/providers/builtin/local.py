@@ -40,7 +40,7 @@ from flowground.providers.base import (
 from flowground.providers.builtin.sources import measure_file
 from flowground.providers.builtin.weights import QWEN, Download, LocalStatus, Weights, distrust, forget_failure
 from flowground.providers.egress import EgressSettings
-from flowground.providers.openai import OpenAI
+from flowground.providers.openai import OpenAI, OpenAISettings
 
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("local_server.py")))
 """The command of the child process; tests start a smaller one."""
@@ -131,9 +131,8 @@ class Child:
             await process.kill()
             raise
         # The server closes a stream's connection silently, a moment after its end: a call that meets that is repeated.
-        client = OpenAI(
-            name, f"{address}/v1", api_key=key, timeout=piece_seconds, retries=1, egress=EgressSettings(trust_env=False)
-        )
+        entry = OpenAISettings(timeout=piece_seconds, retries=1)
+        client = OpenAI(name, f"{address}/v1", entry, key=key, egress=EgressSettings(trust_env=False))
         return cls(process, client)
 
     @property
