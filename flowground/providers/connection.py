@@ -24,6 +24,15 @@ import httpx2
 
 from flowground.providers.egress import EgressSettings, convert_url, read_proxy
 
+BROKEN = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.TimeoutException,
+    httpx2.DecodingError,
+    OSError,
+)
+"""What calls raise where a connection fails."""
 Headers = Iterable[tuple[bytes, bytes]]
 SocketAddress = tuple[Any, ...]
 """An address as `getaddrinfo` returns it: the family first, host and port last."""

@@ -54,3 +54,10 @@ def read_proxy(address: str, context: ssl.SSLContext | None) -> httpcore2.Proxy:
     proxy = httpx2.Proxy(address)
     secure = context if proxy.url.scheme == "https" else None
     return httpcore2.Proxy(convert_url(proxy.url), auth=proxy.raw_auth, ssl_context=secure)
+
+
+def find_certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """The certificate error inside a failed connection, however deep it was wrapped."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -7,7 +7,6 @@ to every call. Only this module and `connection.py` know the transport.
 import asyncio
 import email.utils
 import random
-import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -17,18 +16,10 @@ import httpx2
 
 from flowground.core.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.core.words import cut, end_sentence
-from flowground.providers.connection import AT_ONCE, Connection, ConnectionPool, Timeouts
-from flowground.providers.egress import USUAL_EGRESS, EgressSettings
+from flowground.providers.connection import AT_ONCE, BROKEN, Connection, ConnectionPool, Timeouts
+from flowground.providers.egress import USUAL_EGRESS, EgressSettings, find_certificate_error
 from flowground.providers.event_stream import list_filtered, read_error
 
-_BROKEN = (
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.ProxyError,
-    httpcore2.TimeoutException,
-    httpx2.DecodingError,
-    OSError,
-)
 _CONNECT_SECONDS = 10.0
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 4.0
@@ -147,7 +138,7 @@ class Server:
                 answer = ServerAnswer(connection, self._explain)
                 if answer.is_json or answer.is_refusal or not is_streamed:
                     await answer.read(_ERROR_BYTES if answer.is_refusal else most_bytes)
-        except _BROKEN as error:
+        except BROKEN as error:
             if not answer or not answer.is_refusal:  # the status of a refusal tells enough
                 raise self._explain(error) from None
         return answer
@@ -178,7 +169,7 @@ class Server:
         return None
 
     def _explain(self, error: Exception) -> ProviderError:
-        if refused := _find_certificate_error(error):
+        if refused := find_certificate_error(error):
             return CertificateRefused(
                 f"The certificate of provider {self._name!r} is not trusted: {refused.verify_message}.",
                 hint=f"Check that `providers.{self._name}.base_url` in config.yaml names the server as its certificate "
@@ -218,7 +209,7 @@ class ServerAnswer:
         """The next bytes, none at the end. Raises ProviderErrors."""
         try:
             return await self._read()
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._explain(error) from None
 
     async def read(self, most: int) -> None:
@@ -281,10 +272,3 @@ def _decode(connection: Connection) -> Callable[[], Awaitable[bytes]]:
         return await anext(chunks, b"")
 
     return read
-
-
-def _find_certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """The certificate error inside a failed connection, however deep it was wrapped."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error

@@ -21,8 +21,8 @@ import httpx2
 from flowground.core.errors import RunError
 from flowground.knowledge.extraction import ENDINGS, find_encoding
 from flowground.knowledge.sources import Page, PageSources
-from flowground.providers.connection import AsyncioBackend, SocketAddress
-from flowground.providers.egress import convert_url, read_proxy
+from flowground.providers.connection import BROKEN, AsyncioBackend, SocketAddress
+from flowground.providers.egress import convert_url, find_certificate_error, read_proxy
 from flowground.tools.settings import Hosts, IPNetwork, OutgoingSettings, choose_addresses
 
 __all__ = [
@@ -51,13 +51,6 @@ _LONGEST_MARK = 300
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE | re.ASCII)
 _SHOWN = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
-_BROKEN = (
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.ProxyError,
-    httpcore2.TimeoutException,
-    OSError,
-)
 _TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{1,500})</title>", re.IGNORECASE)
 _DOCUMENTS = {
     "text/html": ".html", "application/xhtml+xml": ".html", "application/pdf": ".pdf",
@@ -172,7 +165,7 @@ class Outgoing:
                 return await self._read(response, url)
         except httpcore2.TimeoutException:
             raise TimeoutError from None
-        except _BROKEN as error:
+        except BROKEN as error:
             raise RunError(_explain(error, url.host)) from None
 
     def _check_host(self, call: OutgoingCall, url: httpx2.URL, *, has_proxy: bool) -> None:
@@ -311,10 +304,7 @@ def _name(url: httpx2.URL) -> str:
 
 def _explain(error: BaseException, host: str) -> str:
     """What went wrong with a call, in a sentence that does not reveal the host's address."""
-    why: BaseException | None = error
-    while why is not None and not isinstance(why, ssl.SSLCertVerificationError):
-        why = why.__cause__ or why.__context__
-    if why is not None:
+    if why := find_certificate_error(error):
         return f"The certificate of `{host}` is not trusted: {why.verify_message}."
     if isinstance(error, httpcore2.ConnectError | httpcore2.ProxyError):
         own = "(`outgoing.private_networks` names those of your own)"
