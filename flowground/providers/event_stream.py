@@ -135,15 +135,6 @@ def read_error(data: bytes | bytearray) -> tuple[str | None, str | None]:
     return read_word(error.get("message")) or read_word(error.get("detail")), read_word(error.get("code"))
 
 
-def list_filtered(data: bytes | bytearray) -> list[str]:
-    """What Azure's content filter found in the request: hate, violence, jailbreak, …"""
-    try:
-        found = json.loads(data)["error"]["innererror"]["content_filter_result"]
-        return [join_surrogates(name) for name, result in found.items() if result.get("filtered")]
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        return []
-
-
 class EventReader(ABC):
     """Reads a stream of server-sent events as its bytes come; subclasses know what one event means.
 

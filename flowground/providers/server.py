@@ -18,7 +18,7 @@ from flowground.core.errors import ProviderBusy, ProviderError, ProviderRefused,
 from flowground.core.words import cut, end_sentence
 from flowground.providers.connection import AT_ONCE, BROKEN, Connection, ConnectionPool, Timeouts
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings, find_certificate_error
-from flowground.providers.event_stream import list_filtered, read_error
+from flowground.providers.event_stream import read_error
 
 _CONNECT_SECONDS = 10.0
 _FIRST_WAIT = 0.25
@@ -149,10 +149,8 @@ class Server:
         end = f": {self.clean(reason)}" if reason else "."
         message = f"The provider {self._name!r} answered with status {status}{end}"
         if code == "content_filter":
-            names = list_filtered(answer.data)
-            found = f" found {self.clean(', '.join(names))}" if names else " refused it."
             return ProviderRefused(
-                f"The provider {self._name!r} does not answer this: its content filter{found}",
+                f"The provider {self._name!r} does not answer this: its content filter refused it.",
                 status=status,
                 hint="Say it in other words, or change the filter at the provider.",
             )
