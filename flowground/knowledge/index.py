@@ -1,8 +1,9 @@
 """The contract of an index of one knowledge: what it holds, `IndexReader` and `IndexWriter`."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from flowground.knowledge.terms import Term
 
@@ -19,6 +20,7 @@ class IndexedFile:
     """A file in an index. `note` says why it could not be read, or not completely; `signature` changes when the file is
     written."""
 
+    COLUMNS: ClassVar = "source, signature, digest, kind, keys, note, passages"
     source: str
     signature: str
     digest: str = ""
@@ -26,6 +28,17 @@ class IndexedFile:
     keys: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     passages: int = 0
+
+    @staticmethod
+    def from_row(row: Sequence[Any]) -> "IndexedFile":
+        """The file in a row with the columns of `COLUMNS`."""
+        source, signature, digest, kind, keys, note, passages = row
+        return IndexedFile(source, signature, digest, kind, json.loads(keys), note, passages)
+
+    def to_row(self) -> Sequence[Any]:
+        """The values of `COLUMNS`."""
+        keys = json.dumps(dict(self.keys))
+        return self.source, self.signature, self.digest, self.kind, keys, self.note, self.passages
 
     def fits(self, signature: str) -> bool:
         """Whether a file with this signature would be indexed as it is now."""
@@ -51,13 +64,18 @@ class IndexedPassage:
 
 @dataclass(frozen=True, slots=True)
 class FoundPassage:
-    """A passage that a search found. `rank` is its BM25 score for the question: higher is better."""
+    """A passage that a search found."""
 
     id: int
     source: str
     passage: IndexedPassage
     keys: Mapping[str, str]
-    rank: float = 0.0
+
+    @staticmethod
+    def from_row(row: Sequence[Any]) -> "FoundPassage":
+        """The passage in a row: its id, source, text, first and last character, page, trail, and the file's keys."""
+        number, source, text, first, last, page, trail, keys = row
+        return FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from flowground.core.errors import ProviderError, RunError
@@ -46,14 +47,14 @@ CREATE VIRTUAL TABLE inside USING fts5(term, tokenize='trigram');
 _FOUND = "SELECT passages.id, source, text, first, last, page, passages.trail, keys"
 _JOINED = "passages JOIN files ON files.id = file_id"
 _SEARCH = (
-    f"{_FOUND}, -score FROM (SELECT rowid AS number, bm25(words, 2.0, 1.0) AS score FROM words "  # noqa: S608 - ours
+    f"{_FOUND} FROM (SELECT rowid AS number, bm25(words, 2.0, 1.0) AS score FROM words "  # noqa: S608 - ours
     "WHERE words MATCH :asked ORDER BY score LIMIT :most) "
     "JOIN passages ON passages.id = number JOIN files ON files.id = file_id ORDER BY score"
 )
 """The search; a word in the headings counts twice."""
 _IN_FILES = "rowid IN (SELECT id FROM passages WHERE file_id IN (SELECT value FROM json_each(:ids)))"
 _SEARCH_FILES = _SEARCH.replace("ORDER", f"AND {_IN_FILES} ORDER", 1)
-_READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE passages.id IN (SELECT value FROM json_each(:ids))"  # noqa: S608 - ours
+_READ = f"{_FOUND} FROM {_JOINED} WHERE passages.id IN (SELECT value FROM json_each(:ids))"  # noqa: S608 - ours
 _READERS = 4
 _COMMON = 500
 """A word's passages are counted up to this number: SQLite steps through each of them."""
@@ -87,19 +88,8 @@ class FileIndexWriter:
     def put_file(self, file: IndexedFile, passages: Sequence[IndexedPassage]) -> None:
         """Adds a file, in the place of what was indexed of it before."""
         self.remove(file.source)
-        row = (
-            file.source,
-            file.signature,
-            file.digest,
-            file.kind,
-            json.dumps(dict(file.keys)),
-            file.note,
-            len(passages),
-        )
-        added = self._database.execute(
-            "INSERT INTO files (source, signature, digest, kind, keys, note, passages) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            row,
-        )
+        row = replace(file, passages=len(passages)).to_row()
+        added = self._database.execute(f"INSERT INTO files ({IndexedFile.COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - ours
         for one in passages:
             values = (added.lastrowid, one.page, one.first, one.last, one.trail, one.text)
             made = self._database.execute(
@@ -204,13 +194,14 @@ class FileIndexReader:
         """Passages with any of the terms, the best first; only of files with these ids, unless None."""
         values = {"asked": " OR ".join(term.write() for term in terms), "most": most, "ids": json.dumps(ids)}
         with self._acquire() as database:
-            return _read_found(database, _SEARCH if ids is None else _SEARCH_FILES, values)
+            rows = database.execute(_SEARCH if ids is None else _SEARCH_FILES, values)
+            return [FoundPassage.from_row(row) for row in rows]
 
     def read(self, ids: Sequence[int]) -> dict[int, FoundPassage]:
         """Passages by id."""
         with self._acquire() as database:
-            found = _read_found(database, _READ, {"ids": json.dumps(ids)})
-        return {passage.id: passage for passage in found}
+            rows = database.execute(_READ, {"ids": json.dumps(ids)})
+            return {row[0]: FoundPassage.from_row(row) for row in rows}
 
     def list_passage_ids(self, files: Sequence[int] | None = None) -> list[int]:
         """Ids of all passages, or of those of some files, in order."""
@@ -403,18 +394,8 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _list_files(database: sqlite3.Connection) -> dict[str, IndexedFile]:
-    rows = database.execute("SELECT source, signature, digest, kind, keys, note, passages FROM files ORDER BY source")
-    return {
-        source: IndexedFile(source, signature, digest, kind, json.loads(keys), note, count)
-        for source, signature, digest, kind, keys, note, count in rows
-    }
-
-
-def _read_found(database: sqlite3.Connection, asked: str, values: Mapping[str, Any]) -> list[FoundPassage]:
-    return [
-        FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), rank)
-        for number, source, text, first, last, page, trail, keys, rank in database.execute(asked, values)
-    ]
+    rows = database.execute(f"SELECT {IndexedFile.COLUMNS} FROM files ORDER BY source")  # noqa: S608 - ours
+    return {file.source: file for file in map(IndexedFile.from_row, rows)}
 
 
 def _place_vectors(index: Path) -> Path:

@@ -48,18 +48,18 @@ _SEARCH = f"""
         FROM met JOIN weighed USING (term) WHERE %(ids)s::bigint[] IS NULL OR file_id = ANY (%(ids)s)
         GROUP BY id ORDER BY score DESC, id LIMIT %(most)s
     )
-    {_FOUND}, score FROM scored JOIN knowledge_passages p USING (id) JOIN knowledge_files f ON f.id = file_id
+    {_FOUND} FROM scored JOIN knowledge_passages p USING (id) JOIN knowledge_files f ON f.id = file_id
     ORDER BY score DESC, id
 """  # noqa: S608 - ours
 """BM25 as SQLite computes it (k1 = 1.2, b = 0.75), with fewer distinct counts, since the passages found are ranked by
 their text later. A word that counts several times adds the difference of each level to the one before. OFFSET keeps
 PostgreSQL from joining the look-ups of several words."""
-_READ = f"{_FOUND}, 0.0 FROM {_JOINED} WHERE p.id = ANY (%s)"
+_READ = f"{_FOUND} FROM {_JOINED} WHERE p.id = ANY (%s)"
 _FILES = "FROM knowledge_files WHERE index_id = %s AND build = ''"
 _SHORTEST_PART = 3
 """The shortest part by which words that contain it are looked up, as in SQLite."""
 _ADD_FILE = (
-    "INSERT INTO knowledge_files (index_id, build, source, signature, digest, kind, keys, note, passages) "
+    f"INSERT INTO knowledge_files (index_id, build, {IndexedFile.COLUMNS}) "  # noqa: S608 - ours
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
 _ADD_PASSAGES = "COPY knowledge_passages (file_id, page, first, last, length, trail, text, words) FROM STDIN"
@@ -134,13 +134,8 @@ class TableIndexReader:
         self._lock = threading.Lock()
 
     def list_files(self) -> dict[str, IndexedFile]:
-        columns = "source, signature, digest, kind, keys, note, passages"
-        return {
-            source: IndexedFile(source, signature, digest, kind, json.loads(keys), note, count)
-            for source, signature, digest, kind, keys, note, count in self._pool.ask(
-                f"SELECT {columns} {_FILES} ORDER BY source", (self._index,)
-            )
-        }
+        rows = self._pool.ask(f"SELECT {IndexedFile.COLUMNS} {_FILES} ORDER BY source", (self._index,))
+        return {file.source: file for file in map(IndexedFile.from_row, rows)}
 
     def count_words(self, words: Iterable[str]) -> dict[str, int]:
         known = self._open_words()
@@ -165,10 +160,10 @@ class TableIndexReader:
         values: dict[str, Any] = {"queries": queries, "terms": numbers, "counts": counts, "before": before}
         values |= {"index": self._index, "all": self.count, "mean": self._mean, "most": most}
         values["ids"] = None if ids is None else list(ids)
-        return [_make_found(row) for row in self._pool.ask(_SEARCH, values)]
+        return [FoundPassage.from_row(row) for row in self._pool.ask(_SEARCH, values)]
 
     def read(self, ids: Sequence[int]) -> dict[int, FoundPassage]:
-        return {row[0]: _make_found(row) for row in self._pool.ask(_READ, (list(ids),))}
+        return {row[0]: FoundPassage.from_row(row) for row in self._pool.ask(_READ, (list(ids),))}
 
     def list_passage_ids(self, files: Sequence[int] | None = None) -> list[int]:
         asked = f"SELECT p.id FROM {_JOINED} WHERE index_id = %s AND build = ''"  # noqa: S608 - ours
@@ -200,17 +195,16 @@ class TableIndexWriter:
 
     def put_file(self, file: IndexedFile, passages: Sequence[IndexedPassage]) -> None:
         self.remove(file.source)
-        place, keys = self._place, json.dumps(dict(file.keys))
-        row = (file.source, file.signature, file.digest, file.kind, keys, file.note, len(passages))
+        place, file = self._place, replace(file, passages=len(passages))
         with self._db.transaction(), self._db.cursor() as cursor:
-            (made,) = cursor.execute(_ADD_FILE, (place.index, place.new, *row)).fetchone() or (0,)
+            (made,) = cursor.execute(_ADD_FILE, (place.index, place.new, *file.to_row())).fetchone() or (0,)
             with cursor.copy(_ADD_PASSAGES) as copy:
                 for one in passages:
                     words = PassageWords(one.trail, one.text)
                     self._words.update(words.counts.keys())
                     texts = (_store(one.trail), _store(one.text), words.write(place.index))
                     copy.write_row((made, one.page, one.first, one.last, words.length, *texts))
-        self._files[file.source] = replace(file, passages=len(passages))
+        self._files[file.source] = file
 
     def sign(self, source: str, signature: str) -> None:
         self._signed[self._served[source]] = signature
@@ -281,11 +275,6 @@ def remove_leftovers(db: Connection, index: int, build: str | None = None) -> No
     while db.execute(few, (index, build, build)).rowcount:
         pass
     db.execute(f"DELETE FROM knowledge_words WHERE {asked}", (index, build, build))  # noqa: S608 - ours
-
-
-def _make_found(row: tuple[Any, ...]) -> FoundPassage:
-    number, source, text, first, last, page, trail, keys, rank = row
-    return FoundPassage(number, source, IndexedPassage(text, first, last, page, trail), json.loads(keys), float(rank))
 
 
 def _store(text: str) -> str:
