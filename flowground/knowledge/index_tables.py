@@ -9,10 +9,10 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -27,9 +27,6 @@ from flowground.knowledge.postgresql import Connection, PostgresqlPool, connect,
 from flowground.knowledge.sources import PageStates, SourceFile, read_states, write_states
 from flowground.knowledge.tables import TableIndexReader, publish_build, remove_leftovers
 from flowground.knowledge.vectors import Floats, VectorReader, VectorWriter, normalize
-
-if TYPE_CHECKING:
-    from flowground.knowledge.vectors import VectorReader
 
 _FIND = "SELECT id, version, about, passages, words, model, vectors FROM knowledge_indexes WHERE name = %s"
 _ADD = (
@@ -57,7 +54,8 @@ class IndexTables:
         self._reader: tuple[tuple[Any, ...], TableIndexReader] | None = None
         self._vectors: tuple[str, VectorReader] | None = None
         self._lock, self._vectors_lock = threading.Lock(), threading.Lock()
-        self._held: Connection | None = None
+        self._held: Connection
+        """The connection that holds the lock, once `take` has it."""
         self._contents = ContentSignatures()
 
     def open(self) -> TableIndexReader | None:
@@ -72,8 +70,7 @@ class IndexTables:
                 self._reader = ((number, version), TableIndexReader(self._pool, number, about, passages, words))
             return self._reader[1]
 
-    def open_vectors(self, model: str) -> "VectorReader | None":
-
+    def open_vectors(self, model: str) -> VectorReader | None:
         row = self._find()
         if row is None or row[5] != model:
             return None
@@ -97,31 +94,27 @@ class IndexTables:
 
     def take(self) -> Callable[[], None]:
         """Takes the lock of a database session, which ends with the process, and removes what a killed build left."""
-        try:
+        with self._explain():
             db = connect(self._pool.url, "idle_session_timeout=0")
-        except psycopg.Error as error:
-            raise self._refuse(error) from None
-        try:
-            db.execute(_ADD, (self._name, time.time()))
-            (number, *_) = db.execute(_FIND, (self._name,)).fetchone() or (0,)
-            (is_mine,) = db.execute(_LOCK, (number,)).fetchone() or (False,)
-            if not is_mine:
+            try:
+                db.execute(_ADD, (self._name, time.time()))
+                (number, *_) = db.execute(_FIND, (self._name,)).fetchone() or (0,)
+                (is_mine,) = db.execute(_LOCK, (number,)).fetchone() or (False,)
+                if not is_mine:
+                    raise BlockingIOError
+                remove_leftovers(db, number)
+            except BaseException:
                 db.close()
-                raise BlockingIOError
-            remove_leftovers(db, number)
-        except psycopg.Error as error:
-            db.close()
-            raise self._refuse(error) from None
+                raise
         self._held, self._number = db, number
-        return self._release
+        return db.close
 
     def plan(self, *, is_copy: bool) -> BuildPlace:
         return BuildPlace(uuid4().hex, "served" if is_copy else None, self._pool.url, self._number)
 
     async def embed(self, place: BuildPlace, embeddings: Embeddings) -> None:
-
-        db = self._use()
-        try:
+        db = self._held
+        with self._explain():
             before, changes, ids = await asyncio.to_thread(self._list_embedded, db, place)
             reader = TableIndexReader(self._pool, place.index, "{}", 0, 0)
             made = await embed_table(db, reader, ids, embeddings)
@@ -129,21 +122,16 @@ class IndexTables:
             changes |= {"model": embeddings.model, "vectors": before[1] if is_same else uuid4().hex}
             write = "UPDATE knowledge_indexes SET changes = %s WHERE id = %s"
             await asyncio.to_thread(db.execute, write, (json.dumps(changes), place.index))
-        except psycopg.Error as error:
-            raise self._refuse(error) from None
 
     def publish(self, place: BuildPlace) -> None:
-        db = self._use()
-        try:
-            publish_build(db, place)
-            remove_leftovers(db, place.index)
-        except psycopg.Error as error:
-            raise self._refuse(error) from None
+        with self._explain():
+            publish_build(self._held, place)
+            remove_leftovers(self._held, place.index)
 
     def remove(self, place: BuildPlace) -> None:
         """Removes a build; where the connection broke, the next build removes it."""
         with suppress(psycopg.Error):
-            remove_leftovers(self._use(), place.index, place.new)
+            remove_leftovers(self._held, place.index, place.new)
 
     def read_pages(self) -> PageStates:
         rows = self._pool.ask("SELECT pages FROM knowledge_indexes WHERE name = %s", (self._name,))
@@ -151,10 +139,8 @@ class IndexTables:
 
     def write_pages(self, states: PageStates) -> None:
         written = (json.dumps(write_states(states)), self._number)
-        try:
-            self._use().execute("UPDATE knowledge_indexes SET pages = %s WHERE id = %s", written)
-        except psycopg.Error as error:
-            raise self._refuse(error) from None
+        with self._explain():
+            self._held.execute("UPDATE knowledge_indexes SET pages = %s WHERE id = %s", written)
 
     def close(self) -> None:
         with self._lock:
@@ -175,19 +161,13 @@ class IndexTables:
         rows = db.execute(_PASSAGES, (place.index, place.new, changes["gone"]))
         return (model, vectors), changes, [number for (number,) in rows]
 
-    def _use(self) -> Connection:
-        """The connection that holds the lock."""
-        if self._held is None:
-            raise RunError(f"Nobody makes the index of {self._name!r}.")
-        return self._held
-
-    def _release(self) -> None:
-        if self._held is not None:
-            self._held.close()
-            self._held = None
-
-    def _refuse(self, error: psycopg.Error) -> RunError:
-        return RunError(f"The knowledge {self._name!r} cannot be stored: {explain(error)}.")
+    @contextmanager
+    def _explain(self) -> Iterator[None]:
+        """Raises RunError in the place of the driver's errors."""
+        try:
+            yield
+        except psycopg.Error as error:
+            raise RunError(f"The knowledge {self._name!r} cannot be stored: {explain(error)}.") from None
 
 
 def forget_indexes(url: str, wanted: Collection[str], *, now: float, deletes: bool) -> None:
