@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zlib
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -33,7 +34,7 @@ SMALL = ExtractionLimits(file_bytes=60_000_000, text_chars=200_000, memory_bytes
 
 def extract(file: bytes | Path, name: str, limits: ExtractionLimits = SMALL) -> Extracted:
     async def run() -> Extracted:
-        async with Extractor(limits) as extractor:
+        async with aclosing(Extractor(limits)) as extractor:
             return await extractor.extract(file, name)
 
     return asyncio.run(run())
@@ -259,7 +260,7 @@ def test_memory_and_time_are_limited_and_the_next_file_is_read() -> None:
     tight = ExtractionLimits(memory_bytes=200_000_000, seconds=2)
 
     async def read_three() -> str:
-        async with Extractor(tight) as extractor:
+        async with aclosing(Extractor(tight)) as extractor:
             for name, data in (("a.html", slow), ("a.json", json.dumps([[1]] * 5_000_000).encode())):
                 with pytest.raises(FileUnreadable, match=f"^{name} "):
                     await extractor.extract(data, name)
@@ -272,7 +273,7 @@ def test_the_child_knows_no_environment_and_ends_with_who_asks(monkeypatch: pyte
     monkeypatch.setenv("SECRET_KEY", "swordfish")
 
     async def look() -> tuple[int, bytes]:
-        async with Extractor() as extractor:
+        async with aclosing(Extractor()) as extractor:
             await extractor.extract(b"Hello", "a.txt")
             child = extractor._child
             assert child is not None
@@ -299,7 +300,7 @@ def test_a_call_that_is_cancelled_ends_its_child() -> None:
     slow = make_pdf([b"BT (a) Tj ET " * 3_000_000])
 
     async def cancel() -> bool:
-        async with Extractor() as extractor:
+        async with aclosing(Extractor()) as extractor:
             task = asyncio.create_task(extractor.extract(slow, "slow.pdf"))
             while extractor._child is None:  # noqa: ASYNC110 - a state of the child, of which nobody is notified
                 await asyncio.sleep(0.001)

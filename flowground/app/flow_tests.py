@@ -84,7 +84,7 @@ class FolderFiles:
         return await asyncio.to_thread(self._paths[file.sha256].read_bytes)
 
     async def extract(self, file: FileReference) -> str:
-        async with Extractor() as extractor:
+        async with aclosing(Extractor()) as extractor:
             return (await extractor.extract(self._paths[file.sha256], file.name)).text
 
     async def take(self, wired: WiredFlow, names: Sequence[str]) -> Sequence[FileReference]:

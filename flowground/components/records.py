@@ -394,7 +394,7 @@ class SplitText(Component):
         return Output({"dataframe": passages})
 
     def _split(self, record: Record, text: str) -> list[Record]:
-        cut = split_text(text, size=self.chunk_size, overlap=self.chunk_overlap, separator=self.separator or None)
+        cut = split_text(text, size=self.chunk_size, overlap=self.chunk_overlap, separator=self.separator)
         if others := {key: value for key, value in record.items() if key != "text"}:
             check_growth(measure(others) * len(cut))
         return [{**record, "text": text[one.start : one.end], "start": one.start, "end": one.end} for one in cut]

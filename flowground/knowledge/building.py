@@ -7,7 +7,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,7 +112,7 @@ async def build(job: BuildJob, notify: Callable[[int, int], None]) -> BuildRepor
             for source, file in found.files.items()
             if source not in known or not known[source].fits(file.signature)
         ]
-        async with Extractor(job.limits) as extractor:
+        async with aclosing(Extractor(job.limits)) as extractor:
             for done, source in enumerate(changed):
                 notify(done, len(changed))
                 await _read(writer, extractor, source, found.files[source], known.get(source), job)

@@ -267,7 +267,7 @@ def search_both(
     files = _find_files(reader, filters)
     ids = None if files is None else reader.list_passage_ids(files)
     most = wide if filters.page is None else MOST_HITS * 5
-    nearest = [number for number, _ in vectors.search(asked, most=most, ids=ids)]
+    nearest = vectors.search(asked, most=most, ids=ids)
     found = {one.id: one for one, _ in by_words}
     missing = reader.read([number for number in nearest if number not in found])
     found |= {number: one for number, one in missing.items() if fits_page(one, filters)}

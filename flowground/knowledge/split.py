@@ -26,13 +26,14 @@ class Passage:
     trail: tuple[str, ...] = ()
 
 
-def split_text(text: str, *, size: int = 1000, overlap: int = 200, separator: str | None = None) -> list[Passage]:
+def split_text(text: str, *, size: int = 1000, overlap: int = 200, separator: str = "") -> list[Passage]:
     """Passages of at most `size` characters; each begins up to `overlap` before the end of the one before.
 
     A passage that begins at a heading repeats nothing. With a `separator` the text is cut behind it only, unless there
     is none in `size` characters. `overlap` must be at most half of `size`, which callers check.
     """
-    marks = _mark(text) if separator is None else _Marks((_find_all(text, separator),))
+    parts = re.finditer(re.escape(separator), text) if separator else ()
+    marks = _Marks(([part.end() for part in parts],)) if separator else _mark(text)
     passages, start = [], 0
     while start < len(text):
         end = _find_end(marks, start, size, len(text))
@@ -122,18 +123,6 @@ def _shorten(trail: dict[int, str]) -> tuple[str, ...]:
 def _find_trail(marks: _Marks, at: int) -> tuple[str, ...]:
     index = bisect_right(marks.headings, at) - 1
     return marks.trails[index] if index >= 0 else ()
-
-
-def _find_all(text: str, separator: str) -> list[int]:
-    return list(_walk(text, separator)) if separator else []
-
-
-def _walk(text: str, separator: str) -> Iterator[int]:
-    at = text.find(separator)
-    while at >= 0:
-        at += len(separator)
-        yield at
-        at = text.find(separator, at)
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

@@ -36,18 +36,13 @@ class VectorReader:
         if about["model"] != model:
             raise ValueError("of another model")
 
-    @property
-    def dimensions(self) -> int:
-        """The length of a vector."""
-        return int(self.vectors.shape[1])
-
-    def search(self, question: Sequence[float], *, most: int, ids: Sequence[int] | None) -> list[tuple[int, float]]:
-        """The nearest passages with their cosines, the nearest first; only passages with these ids, unless None.
+    def search(self, question: Sequence[float], *, most: int, ids: Sequence[int] | None) -> list[int]:
+        """Ids of the nearest passages, the nearest first; only of passages with these ids, unless None.
 
         Raises ValueError for a question of another length.
         """
         asked = normalize(np.asarray([question], np.float32))
-        if asked.shape[1] != self.dimensions:
+        if asked.shape[1] != self.vectors.shape[1]:
             raise ValueError("of other dimensions")
         rows = np.arange(len(self.ids)) if ids is None else np.flatnonzero(np.isin(self.ids, np.asarray(ids, np.int64)))
         left = max(_FIRST, len(self.ids) // _SHARE, most)
@@ -56,8 +51,7 @@ class VectorReader:
             apart = np.bitwise_count(bits ^ _pack(asked - self._mean)).sum(axis=1, dtype=np.int32)
             rows = np.sort(rows[np.argpartition(apart, left)[:left]])
         near = np.einsum("ij,j->i", self.vectors[rows], asked[0])  # `@` would use threads, and wait for all cores
-        best = np.argsort(-near)[:most]
-        return [(int(self.ids[rows[at]]), float(near[at])) for at in best]
+        return [int(self.ids[rows[at]]) for at in np.argsort(-near)[:most]]
 
     def compare(self, question: Sequence[float], ids: Sequence[int]) -> dict[int, float]:
         """How near passages are to the question: 0 is the mean of the index's passages or less, 1 the same direction.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from flowground.core.processes import ChildProcess, FairPool, make_environment
 from flowground.knowledge.extraction import Extracted, ExtractionLimits, FileUnreadable
@@ -42,19 +42,13 @@ class FileTooSlow(FileUnreadable):
 
 
 class Extractor:
-    """One child process, started by the first file and ended with the block; callers take turns."""
+    """One child process, started by the first file; callers take turns."""
 
     def __init__(self, limits: ExtractionLimits | None = None) -> None:
         self._limits = limits or ExtractionLimits()
         self._child: ChildProcess | None = None
         self._files = 0
         self._turn = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     async def extract(self, file: Path | bytes, name: str) -> Extracted:
         """The text of a file, or of bytes; messages call it `name`, whose ending decides how it is read.
@@ -70,17 +64,17 @@ class Extractor:
                 async with asyncio.timeout(self._limits.seconds + _GRACE):
                     return await self._ask(file, name)
             except TimeoutError:
-                await self.close()
+                await self.aclose()
                 raise FileTooSlow(f"{name} takes longer than {self._limits.seconds:g} seconds to read.") from None
             except (EOFError, ValueError):
-                ended = await self.close()
+                ended = await self.aclose()
                 kind = FileTooSlow if ended == -24 else FileUnreadable
                 raise kind(f"{name} {_ENDS.get(ended or 0, 'cannot be read: its reader failed')}.") from None
             except asyncio.CancelledError:
-                await self.close()
+                await self.aclose()
                 raise
 
-    async def close(self) -> int | None:
+    async def aclose(self) -> int | None:
         """Kills the child; returns its exit code."""
         child, self._child = self._child, None
         return await child.kill() if child else None
@@ -94,7 +88,7 @@ class Extractor:
         answer = await child.receive()
         if "failed" in answer:
             if answer["is_full"]:
-                await self.close()  # frees the memory that the file left behind
+                await self.aclose()  # frees the memory that the file left behind
             raise FileUnreadable(answer["failed"])
         if answer["size"] > self._limits.text_chars * 4:
             raise ValueError
@@ -104,7 +98,7 @@ class Extractor:
     async def _find_child(self) -> ChildProcess:
         self._files += 1
         if self._child is not None and (not self._child.is_alive or self._files > _MOST_FILES):
-            await self.close()
+            await self.aclose()
         if self._child is None:
             self._files = 1
             limits = json.dumps(asdict(self._limits))
@@ -160,7 +154,7 @@ class Extractors:
     async def close(self) -> None:
         """Ends the processes."""
         for one in self._all:
-            await one.close()
+            await one.aclose()
 
 
 async def _open(file: Readable) -> Path | bytes:
