@@ -45,7 +45,6 @@ FROM pg_roles WHERE rolname = current_user
 """Users of these roles can read files of the server by a SELECT, which no read-only transaction forbids."""
 _ROWS = 'SELECT left("row", {most}) FROM (SELECT row_to_json("query")::text AS "row" FROM (\n{query}\n) "query") "rows"'
 """Rows as JSON, long ones cut by the database, which would otherwise send them whole."""
-__all__ = ["DatabaseSettings", "Databases", "Parameter", "SqlParts"]
 _SQLITE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("sqlite_child.py")))
 _LONGEST_LINE = 8 * LONGEST
 """The most bytes of all rows as JSON."""

@@ -36,7 +36,6 @@ _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 _MOST_LEFT = 64
 """The most calls that were given up and have not returned; each keeps its thread, but no place among `_AT_ONCE`."""
 _SHOWN = 300
-__all__ = ["FunctionSettings", "Functions", "OwnFunction"]
 _AT_ONCE = 8
 """Functions in threads at once; further ones wait, and the wait counts in their time."""
 
@@ -56,18 +55,9 @@ class NoTool(Exception):
     """Why flows cannot call a function, as the end of a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSignature:
-    """A function's description and arguments: `arguments` validates them, `parameters` is their JSON Schema, an
-    object."""
-
-    description: str
-    arguments: type[BaseModel]
-    parameters: Mapping[str, Any]
-
-
-def read_signature(function: Callable[..., Any]) -> ToolSignature:
-    """The signature of a function as a tool. Raises NoTool."""
+def read_signature(function: Callable[..., Any]) -> tuple[str, type[BaseModel], Mapping[str, Any]]:
+    """A function's description, the model that validates its arguments, and their JSON Schema, an object. Raises
+    NoTool."""
     doc = inspect.getdoc(function) or ""
     said = dict(_SAID.findall(doc))
     try:
@@ -84,7 +74,7 @@ def read_signature(function: Callable[..., Any]) -> ToolSignature:
         raise NoTool(f"has arguments that no JSON describes: {str(error).splitlines()[0]}") from None
     description = " ".join(doc.split("\n\n")[0].split())
     parameters = {"type": "object", "required": [], **schema, "additionalProperties": False}
-    return ToolSignature(description, arguments, {key: part for key, part in parameters.items() if key != "title"})
+    return description, arguments, {key: part for key, part in parameters.items() if key != "title"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +115,16 @@ class Functions:
         for own, function in _list_functions(_load(name)):
             full = f"{name}.{own}"
             try:
-                signature = read_signature(function)
+                description, arguments, parameters = read_signature(function)
             except NoTool as why:
                 raise ConfigError(f"functions.modules: `{full}` {why}; a name with `_` before it is left out") from None
-            call = partial(self._call, full, function, signature)
-            yield OwnFunction(full, signature.description, signature.parameters, call)
+            yield OwnFunction(full, description, parameters, partial(self._call, full, function, arguments))
 
     async def _call(
-        self, name: str, function: Callable[..., Any], signature: ToolSignature, given: Mapping[str, Any]
+        self, name: str, function: Callable[..., Any], takes: type[BaseModel], given: Mapping[str, Any]
     ) -> Any:
         try:
-            checked = signature.arguments.model_validate(dict(given))
+            checked = takes.model_validate(dict(given))
         except ValidationError as error:
             detail = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, detail["loc"]))

@@ -25,17 +25,6 @@ from flowground.providers.connection import BROKEN, AsyncioBackend, SocketAddres
 from flowground.providers.egress import convert_url, find_certificate_error, read_proxy
 from flowground.tools.settings import Hosts, IPNetwork, OutgoingSettings, choose_addresses
 
-__all__ = [
-    "Hosts",
-    "Outgoing",
-    "OutgoingAnswer",
-    "OutgoingCall",
-    "OutgoingSettings",
-    "WebPages",
-    "find_document",
-    "find_title",
-    "read_url",
-]
 _AT_ONCE = 64
 """Connections of all tools of a process; further calls wait."""
 _KEPT = 16
@@ -169,14 +158,13 @@ class Outgoing:
             raise RunError(_explain(error, url.host)) from None
 
     def _check_host(self, call: OutgoingCall, url: httpx2.URL, *, has_proxy: bool) -> None:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        host = url.raw_host.decode("ascii").lower()
+        host, port = _find_place(url)
         if not call.hosts.allow(host, port):
             raise RunError(f"`{_name(url)}` is not among the hosts that may be asked here: {call.hosts}.")
         if has_proxy and not self._settings.hosts:
             # The proxy resolves the name, so the address cannot be checked here.
             raise RunError("Through a proxy only hosts are asked that `outgoing.hosts` of config.yaml names.")
-        if self._settings.hosts and not self._settings.allowed.allow(host, port):
+        if not self._settings.allows(host, port):
             raise RunError(f"`{_name(url)}` is no host that `outgoing.hosts` of config.yaml allows.")
 
     async def _read(self, response: httpcore2.Response, url: httpx2.URL) -> OutgoingAnswer:
@@ -250,8 +238,7 @@ class WebPages:
         """Fetches one page, from the URL's own host only, where `outgoing` allows it; a `FetchPage`. Raises
         RunError."""
         asked = read_url(url)
-        host = asked.raw_host.decode("ascii").lower()
-        port = asked.port or (443 if asked.scheme == "https" else 80)
+        host, port = _find_place(asked)
         hosts = Hosts((f"[{host}]:{port}" if ":" in host else f"{host}:{port}",))
         before = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         headers = {name: value for name, value in before.items() if value}
@@ -288,14 +275,19 @@ def _follow(url: httpx2.URL, location: str) -> httpx2.URL:
     except (httpx2.InvalidURL, ValueError):
         raise RunError(f"`{url.host}` redirects to what is no address.") from None
     is_secured = (url.scheme, there.scheme) == ("http", "https") and url.port is None and there.port is None
-    if there.host != url.host or there.userinfo or not (is_secured or _find_origin(there) == _find_origin(url)):
+    if (
+        there.host != url.host
+        or there.userinfo
+        or not (is_secured or (there.scheme, there.port) == (url.scheme, url.port))
+    ):
         shown = str(there.copy_with(userinfo=b"", fragment=None))[:_SHOWN]
         raise RunError(f"`{url.host}` redirects to another host, which is not followed: {shown}")
     return there.copy_with(fragment=None)
 
 
-def _find_origin(url: httpx2.URL) -> tuple[str, int | None]:
-    return url.scheme, url.port
+def _find_place(url: httpx2.URL) -> tuple[str, int]:
+    """The host in small letters, and the port."""
+    return url.raw_host.decode("ascii").lower(), url.port or (443 if url.scheme == "https" else 80)
 
 
 def _name(url: httpx2.URL) -> str:

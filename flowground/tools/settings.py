@@ -112,10 +112,9 @@ class OutgoingSettings(ConfigSection):
         """How calls leave this process."""
         return EgressSettings(self.proxy.get_secret_value() if self.proxy else None, self.ca_file)
 
-    @property
-    def allowed(self) -> Hosts:
-        """The hosts of the list; every host where the list is empty."""
-        return Hosts(self.hosts or ("*",))
+    def allows(self, host: str, port: int) -> bool:
+        """Whether the list has this host, in small letters, at this port; every host where the list is empty."""
+        return not self.hosts or Hosts(self.hosts).allow(host, port)
 
     @property
     def networks(self) -> tuple[IPNetwork, ...]:
@@ -129,7 +128,7 @@ class OutgoingSettings(ConfigSection):
             host = url.hostname or ""
             if not host or "{" in url.netloc:
                 return None
-            if self.hosts and not self.allowed.allow(host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
+            if not self.allows(host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
                 return f"`outgoing.hosts` of config.yaml does not name `{url.netloc.rpartition('@')[2]}`."
             if self.egress.find_proxy(httpx2.URL(f"{url.scheme}://{url.netloc}")):
                 # The proxy resolves the name, so no address can be checked here.
@@ -194,12 +193,9 @@ class DatabaseSettings(ConfigSection):
         """Whether the URL means the same database, as far as addresses tell."""
         if self.file is not None:
             return url.startswith(_FILE) and Path(url.removeprefix(_FILE)).resolve() == self.file.resolve()
-        own, other = urlsplit(self.url.get_secret_value()), urlsplit(url)
-        return other.scheme.startswith("postgresql") and all(
-            (one.hostname or "localhost", one.port or 5432, one.path)
-            == (other.hostname or "localhost", other.port or 5432, other.path)
-            for one in (own,)
-        )
+        both = [urlsplit(one) for one in (self.url.get_secret_value(), url)]
+        own, other = ((one.hostname or "localhost", one.port or 5432, one.path) for one in both)
+        return both[1].scheme.startswith("postgresql") and own == other
 
 
 @dataclass(frozen=True, slots=True)
