@@ -85,18 +85,12 @@ async def switch_off(name: str, say: str, kind: SwitchKind) -> None:
         name = find_flow(read_catalogue(settings), name).id
     elif name not in (known := {*KINDS, *settings.providers}):
         raise InvalidRequest(explain_unknown("provider", name, known))
-    says = _clean_sentence(say)
+    says = " ".join(say.split())
+    if len(says) > SAYS_CHARS:
+        raise InvalidRequest(f"The sentence has {len(says)} characters; {SAYS_CHARS} is the limit.")
     async with open_store(settings) as store:
         await store.write(publications.switch_off, kind=kind, name=name, says=says, by=ACTOR)
     note(f"{name} is off. Its runs end within seconds, and no new ones begin.")
-
-
-def _clean_sentence(says: str) -> str:
-    """The sentence for people in one line. Raises InvalidRequest if it is too long."""
-    line = " ".join(says.split())
-    if len(line) > SAYS_CHARS:
-        raise InvalidRequest(f"The sentence has {len(line)} characters; {SAYS_CHARS} is the limit.")
-    return line
 
 
 async def switch_on(name: str, kind: SwitchKind) -> None:

@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flowground.knowledge.extraction import Extracted, ExtractionLimits, FileUnreadable
+from flowground.knowledge.extraction import Extracted, FileUnreadable
 from flowground.knowledge.extraction.extractors import Extractor
 from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
 from flowground.knowledge.index_file import FileIndexWriter
@@ -61,7 +61,6 @@ class BuildJob:
     """Pages of the web that are new or changed."""
     kept: tuple[str, ...] = ()
     """Sources that stay as they are in the old index."""
-    limits: ExtractionLimits = field(default_factory=ExtractionLimits)
 
     def describe(self) -> dict[str, str]:
         """The settings that an index must have been built with to be reused."""
@@ -112,7 +111,7 @@ async def build(job: BuildJob, notify: Callable[[int, int], None]) -> BuildRepor
             for source, file in found.files.items()
             if source not in known or not known[source].fits(file.signature)
         ]
-        async with aclosing(Extractor(job.limits)) as extractor:
+        async with aclosing(Extractor()) as extractor:
             for done, source in enumerate(changed):
                 notify(done, len(changed))
                 await _read(writer, extractor, source, found.files[source], known.get(source), job)

@@ -17,7 +17,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flowground.knowledge.building import BuildJob, build
-from flowground.knowledge.extraction import ExtractionLimits
 from flowground.knowledge.index import BuildPlace
 from flowground.knowledge.sources import AddedFile
 
@@ -30,10 +29,10 @@ def serve() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(AttributeError, OSError):
         os.nice(_NICE)
-    limits, place = ExtractionLimits(**asked.pop("limits")), BuildPlace(**asked.pop("place"))
+    place = BuildPlace(**asked.pop("place"))
     added, pages = (tuple(AddedFile(**one) for one in asked.pop(name)) for name in ("added", "pages"))
     asked |= {name: tuple(asked[name]) for name in ("files", "kept")}
-    job = BuildJob(**asked, limits=limits, place=place, added=added, pages=pages)
+    job = BuildJob(**asked, place=place, added=added, pages=pages)
     try:
         report = asyncio.run(build(job, lambda done, total: _write_line({"done": done, "total": total})))
     except Exception as error:  # noqa: BLE001 - the caller gets a sentence, whatever failed

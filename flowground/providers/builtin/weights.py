@@ -311,7 +311,7 @@ async def _report(partial: Path, size: int, progress: Progress) -> None:
 
 
 @asynccontextmanager
-async def _hold_lock(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[None]:
+async def _hold_lock(path: Path) -> AsyncIterator[None]:
     """Waits until no process, nor another task of this one, holds the lock on `path`.
 
     The system releases the lock when its holder ends, however that happens.
@@ -323,7 +323,7 @@ async def _hold_lock(path: Path, *, poll_seconds: float = 0.2) -> AsyncIterator[
                 try_lock(descriptor)
                 break
             except OSError:
-                await asyncio.sleep(poll_seconds)
+                await asyncio.sleep(_PROGRESS_SECONDS)
         yield
     finally:
         os.close(descriptor)
