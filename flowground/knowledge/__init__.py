@@ -140,12 +140,8 @@ class Knowledge:
         try:
             release = await asyncio.to_thread(self._home.take)
             try:
-                if sources.pages is None:
-                    report = await self._make(sources, notify, FetchedPages({}))
-                    await asyncio.to_thread(self._forget_pages)
-                    return report
                 with TemporaryDirectory(prefix="flowground-pages-") as into:
-                    return await self._make_with_pages(sources, sources.pages, notify, Path(into), asks_all=asks_all)
+                    return await self._update(sources, notify, Path(into), asks_all=asks_all)
             finally:
                 release()
         except BlockingIOError:
@@ -153,21 +149,17 @@ class Knowledge:
         except OSError as error:
             raise RunError(f"The knowledge {self.name!r} cannot be stored: {error.strerror or error}.") from None
 
-    async def _make_with_pages(
-        self,
-        sources: KnowledgeSources,
-        pages: PageSources,
-        notify: Callable[[int, int], None],
-        into: Path,
-        *,
-        asks_all: bool,
+    async def _update(
+        self, sources: KnowledgeSources, notify: Callable[[int, int], None], into: Path, *, asks_all: bool
     ) -> BuildReport:
         """Fetches pages, then builds an index unless neither files nor pages changed."""
         now, states = time.time(), await asyncio.to_thread(self._home.read_pages)
         served, fits = await asyncio.to_thread(self._list_served, sources)
-        indexed = served if fits else {}
-        due = pages.urls if asks_all else pages.list_due(states, indexed, now=now)
-        fetched = await fetch_pages(pages, due, states, into, indexed=indexed, now=now)
+        fetched = FetchedPages({})
+        if pages := sources.pages:
+            indexed = served if fits else {}
+            due = pages.urls if asks_all else pages.list_due(states, indexed, now=now)
+            fetched = await fetch_pages(pages, due, states, into, indexed=indexed, now=now)
         if not fits:
             for url, state in fetched.states.items():
                 if state.failure and url in served:
@@ -176,7 +168,8 @@ class Knowledge:
             report = await self._make(sources, notify, fetched)
         else:
             report = BuildReport(len(served), sum(file.passages for file in served.values()))
-        await asyncio.to_thread(self._home.write_pages, fetched.states)
+        if states or fetched.states:
+            await asyncio.to_thread(self._home.write_pages, fetched.states)
         files = await self.list_files()
         notes = {source: file.note for source, file in files.items() if file.note}
         return replace(report, files=len(files), notes=notes)
@@ -236,10 +229,6 @@ class Knowledge:
         if reader is None:
             raise KnowledgeMissing(f"The knowledge {self.name!r} is not indexed yet.", retry_after=5)
         return reader
-
-    def _forget_pages(self) -> None:
-        if self._home.read_pages():
-            self._home.write_pages({})
 
     def _list_files(self) -> Mapping[str, IndexedFile]:
         return note_failures(self._read(lambda reader: reader.list_files()), self._home.read_pages())

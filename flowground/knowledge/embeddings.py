@@ -42,8 +42,7 @@ async def embed_passages(reader: IndexReader, old: "VectorReader | None", folder
         part = ids[at : at + BATCH]
         missing = [number for number in part if number not in known]
         vectors = await ask_for_vectors(reader, missing, embeddings)
-        kept = {number: old.vectors[known[number]] for number in part if number in known} if old else {}
-        rows = [vectors[number] if number in vectors else kept[number] for number in part]
+        rows = [old.vectors[known[number]] if old and number in known else vectors[number] for number in part]
         try:
             if writer is None:
                 writer = await asyncio.to_thread(VectorWriter, folder, ids, len(rows[0]))

@@ -65,10 +65,8 @@ def _bound_process(limits: ExtractionLimits) -> None:
         if kind is not None:
             hard = resource.getrlimit(kind)[1]
             least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            try:
+            with suppress(OSError, ValueError):  # where a system takes no such limit, the time is limited still
                 resource.setrlimit(kind, (least, least))
-            except (OSError, ValueError):  # a system that knows the limit and takes none: the time is limited still
-                continue
 
 
 def _bound_time(limits: ExtractionLimits) -> None:
