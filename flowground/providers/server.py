@@ -236,9 +236,8 @@ class RetryPolicy:
         is_passing = is_outage(error) and not isinstance(error, ProviderTimeout)
         is_lasting = isinstance(error, CertificateRefused)
         pause = error.retry_after if error.retry_after is not None else self._pause * random.uniform(0.5, 1)  # noqa: S311 -- spreads callers
-        if not is_passing or is_lasting or self._left <= 0 or self._waited + pause > _LONGEST_WAIT:
-            raise error
-        if not self._take_retry():
+        is_over = is_lasting or self._left <= 0 or self._waited + pause > _LONGEST_WAIT
+        if not is_passing or is_over or not self._take_retry():
             raise error
         self._left -= 1
         self._waited += pause

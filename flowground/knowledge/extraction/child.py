@@ -80,6 +80,8 @@ def _bound_time(limits: ExtractionLimits) -> None:
 def _read(asked: Mapping[str, Any], sent: IO[bytes], limits: ExtractionLimits) -> tuple[dict[str, Any], bytes]:
     name = asked["name"]
     data = sent.read(asked["size"]) if asked["path"] is None else _read_file(asked["path"], name, limits.file_bytes)
+    if len(data) > limits.file_bytes:
+        raise FileUnreadable(f"{name} has more than {limits.file_bytes:,} bytes, the most that is read of a file.")
     kind = _find_kind(data, name)
     text, pages = _extract(kind, data, name, limits.text_chars)
     is_cut = len(text) > limits.text_chars
@@ -152,19 +154,17 @@ def _read_json(data: bytes, name: str) -> str:
 
 
 def _read_file(path: str, name: str, most: int) -> bytes:
-    """A plain file's bytes: no device, no pipe and no link, which might have no end or lead elsewhere."""
+    """A plain file's bytes, at most one more than `most`: no device, no pipe and no link, which might have no end or
+    lead elsewhere."""
     try:
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(path, flags), "rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise FileUnreadable(f"{name} is no plain file.")
-            data = file.read(most + 1)
+            return file.read(most + 1)
     except OSError as error:
         raise FileUnreadable(f"{name} cannot be read: {error.strerror}.") from None
-    if len(data) > most:
-        raise FileUnreadable(f"{name} has more than {most:,} bytes, the most that is read of a file.")
-    return data
 
 
 def _find_kind(data: bytes, name: str) -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SESSION = "flowground.tools.mcp.session"
 INSTALL = "MCP servers need a package that is not installed: pip install -r requirements-mcp.txt"
 
 
@@ -75,7 +74,7 @@ class McpServers:
             raise RunError(f"There is no MCP server `{server}`: config.yaml does not name it.")
         if not self._is_installed:
             raise RunError(f"{INSTALL}.")
-        await asyncio.to_thread(import_module, _SESSION)  # half a second, the first time
+        await asyncio.to_thread(import_module, "flowground.tools.mcp.session")  # half a second, the first time
         from flowground.tools.mcp.session import McpSession  # noqa: PLC0415 - an optional part
 
         return self._sessions.setdefault(server, McpSession(server, entry, self._egress, self._check))

@@ -27,7 +27,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from flowground.core.errors import RunError
-from flowground.core.words import cut, end_sentence, suggest
+from flowground.core.words import cut, end_sentence, list_names, suggest
 from flowground.providers.egress import EgressSettings
 from flowground.tools.mcp import ServerTool
 from flowground.tools.settings import McpServerEntry
@@ -104,7 +104,8 @@ class McpSession:
                 connection.listed = _read_clock()
         found = connection.tools.get(tool)
         if found is None:
-            known = suggest(tool, connection.tools, otherwise=f"; it has {_join_names(connection.tools)}")
+            names = list_names(name[:64] for name in connection.tools) or "none"
+            known = suggest(tool, connection.tools, otherwise=f"; it has {names}")
             missing = f"The MCP server `{self._name}` has no tool `{tool}`{known}."
             if tool not in self._missed:
                 self._missed.add(tool)
@@ -399,9 +400,3 @@ def _clean_line(text: str, secrets: Iterable[str]) -> str:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "…")
     return cut(" ".join("".join(char if char.isprintable() else " " for char in text).split()), _SHOWN)
-
-
-def _join_names(tools: Iterable[str]) -> str:
-    """Names of tools for a sentence: the first twenty, each bounded."""
-    known = [name[:64] for name in tools]
-    return ", ".join(known[:20]) + (", …" if len(known) > 20 else "") if known else "none"
