@@ -172,11 +172,8 @@ def read_pdf(data: bytes, name: str, *, most_chars: int) -> tuple[str, list[int]
                 if size > most_chars:
                     break
     except PdfiumError as error:
-        match error.err_code:
-            case raw.FPDF_ERR_PASSWORD:
-                raise FileUnreadable(f"{name} is protected by a password.") from None
-            case raw.FPDF_ERR_SECURITY:
-                raise FileUnreadable(f"{name} is encrypted in a way that is not read.") from None
+        if error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+            raise FileUnreadable(f"{name} is protected by a password, or otherwise encrypted.") from None
         raise FileUnreadable(f"{name} is a damaged PDF.") from None
     if not any(parts):
         raise FileUnreadable(f"{name} is a damaged PDF.")

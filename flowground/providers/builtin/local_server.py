@@ -12,8 +12,6 @@ import os
 import sys
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads cost ten times the speed on a busy computer
-
 
 def serve() -> None:
     """Serves until stdin closes."""
