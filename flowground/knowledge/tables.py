@@ -115,12 +115,6 @@ class TableWords:
         return self._text[self._starts[at] : self._starts[at + 1] - 1]
 
 
-def read_words(pool: PostgresqlPool, index: int) -> TableWords:
-    """The words of the serving index. Raises RunError."""
-    ((words, counts),) = pool.ask(_READ_WORDS, (index,))
-    return TableWords(words or "", counts or "")
-
-
 class TableIndexReader:
     """An `IndexReader` of the present rows: after the next build is published, it reads that one."""
 
@@ -151,7 +145,8 @@ class TableIndexReader:
     def _open_words(self) -> TableWords:
         with self._lock:
             if self._words is None:
-                self._words = read_words(self._pool, self._index)
+                ((words, counts),) = self._pool.ask(_READ_WORDS, (self._index,))
+                self._words = TableWords(words or "", counts or "")
             return self._words
 
     def search(self, terms: Sequence[Term], *, most: int, ids: Sequence[int] | None) -> list[FoundPassage]:

