@@ -54,8 +54,7 @@ class IndexTables:
         self._reader: tuple[tuple[Any, ...], TableIndexReader] | None = None
         self._vectors: tuple[str, VectorReader] | None = None
         self._lock, self._vectors_lock = threading.Lock(), threading.Lock()
-        self._held: Connection
-        """The connection that holds the lock, once `take` has it."""
+        self._held: Connection  # the one that holds the lock, once `take` has it
         self._contents = ContentSignatures()
 
     def open(self) -> TableIndexReader | None:

@@ -42,6 +42,7 @@ class ModelServer(ABC):
     the whole answer (`complete`), or its head and each piece (`stream`). After 429, 5xx and broken connections a call
     is retried up to `retries` times, before the first piece only, as far as the run has retries left.
 
+    The key is sent in `key_header`; `headers` are sent with every call; `advice` begins the hint where nothing answers.
     Raises ProviderRefused for a URL or key that cannot be used.
     """
 
@@ -53,9 +54,7 @@ class ModelServer(ABC):
     """The path that follows `base_url`."""
     key_header = b"Authorization"
     headers: Headers = ()
-    """What is sent with every call."""
     advice = "Check"
-    """The beginning of the hint where nothing answers."""
 
     def __init__(
         self,
