@@ -72,7 +72,6 @@ class Anthropic(ModelServer):
 
     answer_word = "an answer of the Messages API"
     path_word = "/messages"
-
     key_header = b"x-api-key"
     headers = (_VERSION,)
 

@@ -222,7 +222,7 @@ class OpenAISettings(ProviderSettings):
 
 
 class Ollama(OpenAI):
-    """An Ollama."""
+    """Ollama, which people start themselves."""
 
     advice = "Start it with `ollama serve`, or check"
 
@@ -271,8 +271,7 @@ class Azure(OpenAI):
     def __init__(self, entry: AzureSettings, name: str, url: str, context: ProviderContext) -> None:
         version = entry.api_version
         self._query = f"?api-version={quote(version, safe='')}" if version else ""
-        base_url = f"{url}{self._query}" if version else f"{url}/v1"
-        super().__init__(name, base_url, entry, key=entry.read_key(name), egress=context.egress)
+        super().__init__(name, f"{url}{self._query or '/v1'}", entry, key=entry.read_key(name), egress=context.egress)
         if not version or version >= _RENAMED_SINCE:
             self._renamed = {"max_tokens": "max_completion_tokens"}
         self._path = read_address(name, url, "/deployments/").raw_path.decode()
