@@ -48,13 +48,8 @@ def _find_person(run: RunningRun) -> str | None:
 
 def _name_nobody(run: RunningRun) -> str:
     """A name for whoever runs it where that is no member."""
-    match Owner.read(run.owner).kind:
-        case "visitor":
-            return "A visitor"
-        case "local":
-            return "This computer"
-        case _:
-            return "The organization"
+    named = {"visitor": "A visitor", "local": "This computer"}
+    return named.get(Owner.read(run.owner).kind, "The organization")
 
 
 def _name_via(run: RunningRun) -> str:

@@ -113,7 +113,7 @@ class PostgresqlPool:
             with self._lock:
                 idle = self._idle.pop() if self._idle else None
             try:
-                db = idle or self._connect()
+                db = idle or connect(self.url, *_READS)
             except psycopg.Error as error:
                 raise _refuse(error) from None
             try:
@@ -123,9 +123,6 @@ class PostgresqlPool:
                     raise _refuse(error) from None
             finally:
                 self._release(db)
-
-    def _connect(self) -> Connection:
-        return connect(self.url, *_READS)
 
     def _release(self, db: Connection) -> None:
         with self._lock:

@@ -211,14 +211,11 @@ class _NoRetries:
         """Does nothing: a probe belongs to no run."""
 
 
-_NO_RETRIES = _NoRetries()
-
-
 async def _is_there(provider: Provider, model: str, *, was_away: bool) -> bool:
     """Whether the provider works again. One that was unreachable works once it lists models. Raises ProviderError."""
     if isinstance(provider, ModelServer) and await provider.look() and was_away:
         provider.note_answer()
         return True
-    call = ModelCall(model, _WORD, {"max_tokens": 1}, retries=_NO_RETRIES)
+    call = ModelCall(model, _WORD, {"max_tokens": 1}, retries=_NoRetries())
     async with aclosing(provider.stream(call)) as pieces:
         return await anext(pieces, None) is not None

@@ -70,7 +70,6 @@ class ModelServer(ABC):
         self._models = read_address(name, base_url, "/models").raw_path
         self._takes = entry.find_capabilities(usual)
         self._timeout, self._retries = entry.timeout, entry.retries
-        self._most_bytes = count_most_bytes()
         self._is_down = False
         self._server = Server(
             name,
@@ -165,7 +164,7 @@ class ModelServer(ABC):
             del files
             target = self._find_target(call, is_streamed=is_streamed)
             async with self._server.post(
-                asked, is_streamed=is_streamed, most_bytes=self._most_bytes, target=target
+                asked, is_streamed=is_streamed, most_bytes=count_most_bytes(), target=target
             ) as answer:
                 del asked  # it may have 27 MB, and an answer may last
                 if answer.is_json or not is_streamed:  # some servers cannot stream
