@@ -170,7 +170,7 @@ def test_json_is_read_a_part_a_line() -> None:
     assert explain(b"[" * 100_000, "deep.json") == "deep.json is nested too deeply to be read."
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
 def test_text_is_read_in_any_encoding(encoding: str) -> None:
     assert extract("Größe: 5 Mètres\r\nÜber alles\r".encode(encoding), "a.txt").text == "Größe: 5 Mètres\nÜber alles\n"
 

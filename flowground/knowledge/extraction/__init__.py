@@ -26,10 +26,12 @@ _ENCODINGS = re.compile(
 """Encodings in which people write texts, by Python's names: one of Python's others takes minutes for a megabyte."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""Byte order marks; without one a text is read as UTF-8, else as Windows writes it."""
+"""Byte order marks; UTF-32's comes before UTF-16's, with which it begins."""
 _LOOKED_AT = 65_536
 _CONTROLS = dict.fromkeys((*range(9), 11, *range(14, 32), 127), "�")
 
@@ -90,6 +92,11 @@ def _decode(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
+    begin = data[:_LOOKED_AT]
+    if begin[1::2].count(0) * 3 > len(begin):  # more than two thirds of every second byte are zero
+        return data.decode("utf-16-le", "replace")
+    if begin[::2].count(0) * 3 > len(begin):
+        return data.decode("utf-16-be", "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
