@@ -1,5 +1,7 @@
 """Flows that run and can be switched off."""
 
+from flowground.app.runtime import Runtime
+from flowground.store import publications
 from flowground.store.publications import SwitchKind
 from flowground.store.runs.records import StoredMessage
 from tests.api.calls import Api
@@ -23,8 +25,17 @@ FLOWS = {
 CONFIG = {"providers": {"other": {"type": "scripted", "pieces": ["Hi"]}}}
 
 
-async def switch_off(api: Api, kind: SwitchKind, name: str, says: str = SAYS) -> None:
-    await api.runtime.switches.switch_off(kind, name, says=says, by="member:ada")
+async def switch_off(runtime: Runtime, kind: SwitchKind, name: str, says: str = SAYS) -> None:
+    """Switches a flow or provider off, as `python -m flowground flows off` does; the runtime reads it at once."""
+    await runtime.store.write(publications.switch_off, kind=kind, name=name, says=says, by="member:ada")
+    await runtime.switches._look_again()
+
+
+async def switch_on(runtime: Runtime, kind: SwitchKind, name: str, *, by: str = "member:ada") -> bool:
+    """As `switch_off`. False when it was on already."""
+    was_off = await runtime.store.write(publications.switch_on, kind=kind, name=name, by=by)
+    await runtime.switches._look_again()
+    return was_off
 
 
 async def read_messages(api: Api, flow: str) -> list[StoredMessage]:

@@ -28,6 +28,7 @@ from tests.in_process import runtime_of
 from tests.open_page import flow_text
 from tests.running import chat_flow
 from tests.servers import write_folder
+from tests.switched import SAYS, switch_off, switch_on
 
 READS = """
 chat: {accepts: ["*/*"]}
@@ -55,7 +56,6 @@ CONFIG = {
     "providers": {name: {"type": "scripted"} for name in ("mute", "halves", "other")},
     "limits": {"runs_at_once": 1},
 }
-SAYS = "Back at three."
 OFF = f"This flow is switched off. {SAYS}"
 MODEL_OFF = f"The model of this flow is switched off. {SAYS}"
 OTHER = {"Model": {"model": "other:echo"}}
@@ -194,7 +194,7 @@ def test_what_is_switched_off_is_told_at_once_and_takes_no_message(app: Runtime)
     page, home = show(app, "talk"), open_script()
     assert page.ask("Hi") == "You said: Hi"
     assert OFF not in read(home)
-    wait(app, app.switches.switch_off("flow", "talk", says=SAYS, by="cli"))
+    wait(app, switch_off(app, "flow", "talk"))
     assert page.read_until("off")["text"] == OFF
     assert page.refuse("My message")["text"] == OFF
     shown = TalkHere(app, "talk").show(page.session)
@@ -203,14 +203,14 @@ def test_what_is_switched_off_is_told_at_once_and_takes_no_message(app: Runtime)
     assert [OFF in block.proto.body for block in home.get("html")].count(True) == 1
     assert "Talk" in [link.proto.label for link in home.get("page_link")]
     assert [info.value for info in open_script("api_access", flow="talk").info] == [OFF]
-    wait(app, app.switches.switch_on("flow", "talk", by="cli"))
+    wait(app, switch_on(app, "flow", "talk"))
     assert page.read_until("off")["text"] is None
     assert page.ask("again") == "You said: again"
 
 
 def test_a_model_that_is_off_is_told_unless_an_override_asks_another(app: Runtime) -> None:
     page = TalkHere(app, "choice")
-    wait(app, app.switches.switch_off("provider", "scripted", says=SAYS, by="cli"))
+    wait(app, switch_off(app, "provider", "scripted"))
     assert page.show()["off"] == MODEL_OFF
     page.send("tweaks", tweaks=OTHER)
     assert page.read_until("off")["text"] is None

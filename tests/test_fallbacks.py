@@ -17,7 +17,7 @@ from tests.api.serving import serving
 from tests.run_rows import eventually
 from tests.running import chat_flow
 from tests.stored import list_messages, list_runs
-from tests.switched import find_speaking, read_messages, switch_off
+from tests.switched import find_speaking, read_messages, switch_off, switch_on
 from tests.wire import HANG_UP, Part, Wire, chunked, whole, wire
 
 pytestmark = pytest.mark.anyio
@@ -179,12 +179,12 @@ async def test_whose_window_is_too_small_is_passed_over_aloud(tmp_path: Path, ca
 
 async def test_a_provider_that_is_switched_off_answers_for_nobody(tmp_path: Path) -> None:
     async with house(tmp_path, [DOWN], [say("From spare.")], [say("From third.")]) as (api, wires):
-        await switch_off(api, "provider", "spare")
+        await switch_off(api.runtime, "provider", "spare")
         assert await read_answer(api) == "From third."
         assert wires["spare"].asked == []
-        await api.runtime.switches.switch_on("provider", "spare", by="member:ada")
+        await switch_on(api.runtime, "provider", "spare")
         assert await read_answer(api) == "From spare."
-        await switch_off(api, "provider", "mine")
+        await switch_off(api.runtime, "provider", "mine")
         await ask(api, status=503)
 
 
@@ -193,7 +193,7 @@ async def test_a_run_whose_fallback_is_switched_off_ends_with_the_sentence(tmp_p
     async with house(tmp_path, [DOWN], entries=entries) as (api, _):
         reading = asyncio.create_task(api.run("talk", {"input_value": "hi", "session_id": "s"}, query="?stream=true"))
         await find_speaking(api, "word1 ")
-        await switch_off(api, "provider", "slow")
+        await switch_off(api.runtime, "provider", "slow")
         assert "Back at three." in (await reading).text
         assert (await read_messages(api, "talk"))[-1].state == "stopped"
 

@@ -13,6 +13,7 @@ from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import FlowError, InvalidRequest
 from flowground.ui.inside.make_test import add_test, make_test
 from tests.running import look_at_once, running, start_turn
+from tests.switched import switch_off
 from tests.test_citations import answering
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +77,7 @@ async def test_what_came_of_the_tests_is_kept_and_nothing_of_their_turns(runtime
 
 
 async def test_what_is_switched_off_is_not_tested(runtime: Runtime) -> None:
-    await runtime.switches.switch_off("flow", "refunds", says="Gone.", by="member:ada")
+    await switch_off(runtime, "flow", "refunds", "Gone.")
     report = await flow_tests.run_tests(runtime, LOCAL_OWNER, "refunds")
     assert report.outcomes[0].turns[-1].differences[0].says == "This flow is switched off. Gone."
 

@@ -23,6 +23,7 @@ from flowground.store.runs.records import StoredMessage
 from tests.flow_runs import nothing_said, read_into
 from tests.meeting import Meeting
 from tests.running import running, take_turn
+from tests.switched import switch_off, switch_on
 
 pytestmark = pytest.mark.anyio
 
@@ -231,8 +232,8 @@ async def test_a_switch_of_an_inner_flow_or_its_provider_holds_for_the_outer(tmp
         wired = await runtime.access.open_flow(LOCAL_OWNER, "parent")
         assert runtime.switches.find_off(wired) is None
         for kind, name in (("flow", "child"), ("provider", "scripted")):
-            await runtime.switches.switch_off(kind, name, says="Later.", by="tests")  # type: ignore[arg-type]  # one of two words
+            await switch_off(runtime, kind, name, "Later.")  # type: ignore[arg-type]  # one of two words
             off = runtime.switches.find_off(wired)
             assert isinstance(off, FlowgroundError)
             assert "Later." in off.message
-            await runtime.switches.switch_on(kind, name, by="tests")  # type: ignore[arg-type]  # as above
+            await switch_on(runtime, kind, name)  # type: ignore[arg-type]  # as above

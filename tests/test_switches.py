@@ -19,7 +19,7 @@ from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.run_rows import eventually
 from tests.stored import AuditEntry, list_entries, list_runs
-from tests.switched import CONFIG, FLOWS, SAYS, find_speaking, read_messages, switch_off
+from tests.switched import CONFIG, FLOWS, SAYS, find_speaking, read_messages, switch_off, switch_on
 from tests.wire import wire
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +50,7 @@ async def wait_for_runs(api: Api, count: int) -> None:
 async def test_a_flow_that_is_off_is_refused_before_anything_is_stored(
     api: Api, query: str, says: str, told: str
 ) -> None:
-    await switch_off(api, "flow", "echo", says)
+    await switch_off(api.runtime, "flow", "echo", says)
     response = await api.run("echo", {"input_value": "hi"}, query=query)
     assert response.status_code == 503
     detail = response.json()["detail"]
@@ -59,7 +59,7 @@ async def test_a_flow_that_is_off_is_refused_before_anything_is_stored(
     assert "retry-after" not in response.headers
     assert await api.runtime.store.read(list_runs, flow_id="echo") == []
     assert (await api.run("other", {"input_value": "hi"})).status_code == 200
-    await api.runtime.switches.switch_on("flow", "echo", by="member:ada")
+    await switch_on(api.runtime, "flow", "echo")
     assert (await api.run("echo", {"input_value": "hi"})).status_code == 200
 
 
@@ -71,7 +71,7 @@ async def test_what_runs_ends_with_the_sentence_and_keeps_what_it_said(
     reading = begin(api, "long", query)
     said = "word1" if query else ""
     run_id = await find_speaking(api, said)
-    await switch_off(api, kind, name)
+    await switch_off(api.runtime, kind, name)
     response = await reading
     assert response.status_code == (200 if query else 503)
     assert f"{kind}_switched_off" in response.text
@@ -86,7 +86,7 @@ async def test_what_runs_ends_with_the_sentence_and_keeps_what_it_said(
 
 @pytest.mark.parametrize("query", QUERIES)
 async def test_a_provider_that_is_off_stops_only_flows_that_ask_it(api: Api, query: str) -> None:
-    await switch_off(api, "provider", "other")
+    await switch_off(api.runtime, "provider", "other")
     said = {"input_value": "hi"}
     asks_other = said | {"tweaks": {"Model": {"model": "other:echo"}}}
     for flow, body in (("other", said), ("choice", asks_other)):
@@ -99,7 +99,7 @@ async def test_a_provider_that_is_off_stops_only_flows_that_ask_it(api: Api, que
 
 
 async def test_a_tweak_that_chooses_another_provider_runs(api: Api) -> None:
-    await switch_off(api, "provider", "scripted")
+    await switch_off(api.runtime, "provider", "scripted")
     assert (await api.run("choice", {"input_value": "hi"})).status_code == 503
     assert (await api.run("default", {"input_value": "hi"})).status_code == 503  # the configured default asks it too
     body = {"input_value": "hi", "tweaks": {"Model": {"model": "other:echo"}}}
@@ -117,17 +117,17 @@ async def test_who_waits_for_a_place_at_the_server_is_told(tmp_path: Path, monke
         waiting = [begin(api, "queued") for _ in range(3)]
         await wait_for_runs(api, 3)
         await asyncio.wait_for(server.came.wait(), 60)
-        await switch_off(api, "provider", "server")
+        await switch_off(api.runtime, "provider", "server")
         responses = await asyncio.gather(*waiting)
         assert [response.json()["detail"]["code"] for response in responses] == ["provider_switched_off"] * 3
         assert len(server.asked) == 1
 
 
 async def test_a_switch_is_kept_and_audited(api: Api, tmp_path: Path) -> None:
-    await switch_off(api, "flow", "echo")
-    await switch_off(api, "flow", "echo", "Later.")
-    await switch_off(api, "provider", "other")
-    assert await api.runtime.switches.switch_on("flow", "other", by="member:ada") is False
+    await switch_off(api.runtime, "flow", "echo")
+    await switch_off(api.runtime, "flow", "echo", "Later.")
+    await switch_off(api.runtime, "provider", "other")
+    assert await switch_on(api.runtime, "flow", "other") is False
     again = Runtime(Settings.load(tmp_path / "config.yaml"))  # as after a restart
     await again.start()
     await again.switches.refresh()
@@ -135,7 +135,7 @@ async def test_a_switch_is_kept_and_audited(api: Api, tmp_path: Path) -> None:
     found = await api.runtime.store.read(publications.list_switches)
     listed = [(switch.kind, switch.name, switch.says) for switch in found]
     assert listed == [("flow", "echo", "Later."), ("provider", "other", SAYS)]
-    assert await again.switches.switch_on("flow", "echo", by="cli") is True
+    assert await switch_on(again, "flow", "echo", by="cli") is True
     await again.close()
     entries: list[AuditEntry] = await api.runtime.store.read(list_entries)
     told = [(entry.actor, entry.action, entry.subject) for entry in entries if entry.action.startswith("flow.")]
@@ -147,7 +147,7 @@ async def test_what_was_off_stays_off_while_the_database_is_silent(api: Api, mon
     async def fail(*_: object, **__: object) -> None:
         raise StoreUnavailable
 
-    await switch_off(api, "flow", "echo")
+    await switch_off(api.runtime, "flow", "echo")
     known, wired = api.runtime.switches, api.runtime.catalogue.find("echo")
     monkeypatch.setattr(api.runtime.store, "read", fail)
     monkeypatch.setattr(known, "_looked", -float("inf"))
@@ -162,7 +162,7 @@ async def test_another_process_ends_what_runs_and_refuses_what_comes(api: Api, t
     await other.start()
     reading = begin(api, "long", "?stream=sse")
     await find_speaking(api, "word1")
-    await other.switches.switch_off("flow", "long", says=SAYS, by="cli")
+    await switch_off(other, "flow", "long")
     assert '"flow_switched_off"' in (await reading).text
     assert (await api.run("long", {"input_value": "hi"})).status_code == 503
     await other.close()
@@ -177,12 +177,12 @@ async def test_a_repeated_request_is_refused_while_the_flow_is_off(api: Api) -> 
     await api.runtime.running.stop(run_id, StoppedByAdmin())
     stopped = await reading
     for flow in ("other", "long"):
-        await switch_off(api, "flow", flow)
+        await switch_off(api.runtime, "flow", flow)
         for query in ("", "?stream=sse"):
             refused = await begin(api, flow, query)
             assert (refused.status_code, refused.json()["code"]) == (503, "flow_switched_off")
             assert "idempotency-replayed" not in refused.headers
-        await api.runtime.switches.switch_on("flow", flow, by="member:ada")
+        await switch_on(api.runtime, "flow", flow)
     again = await begin(api, "other")
     assert (first.status_code, again.status_code, again.json()) == (200, 200, first.json())
     again = await begin(api, "long", "?stream=sse")
@@ -197,6 +197,6 @@ async def test_pages_are_told_of_a_switch_once_its_runs_are_ended(api: Api) -> N
     reading = begin(api, "long", "?stream=sse")
     run_id = await find_speaking(api, "word1")
     api.runtime.switches.on_change = lambda: found.append(api.runtime.running.find_stop(run_id))
-    await switch_off(api, "flow", "long")
+    await switch_off(api.runtime, "flow", "long")
     assert [type(stop) for stop in found] == [FlowSwitchedOff]
     assert SAYS in (await reading).text

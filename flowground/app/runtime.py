@@ -59,7 +59,7 @@ from flowground.runs.limits import RunLimits
 from flowground.runs.running import Interruptions, RunningRuns
 from flowground.runs.scope import NothingWaits
 from flowground.settings import Settings, find_config
-from flowground.store import Store, publications
+from flowground.store import Store
 from flowground.store.publications import Switch, SwitchKind
 from flowground.store.runs import requests
 from flowground.store.runs.requests import Outcome, PassedDecision, StopKind
@@ -427,17 +427,6 @@ class Switches:
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         finally:
             change.cancel()
-
-    async def switch_off(self, kind: SwitchKind, name: str, *, says: str, by: str) -> None:
-        """Switches a flow or provider off and ends its runs: here at once, in other processes within seconds."""
-        await self._store.write(publications.switch_off, kind=kind, name=name, says=says, by=by)
-        await self._look_again()
-
-    async def switch_on(self, kind: SwitchKind, name: str, *, by: str) -> bool:
-        """Switches a flow or provider on. False when it was on already."""
-        was_off = await self._store.write(publications.switch_on, kind=kind, name=name, by=by)
-        await self._look_again()
-        return was_off
 
     async def close(self) -> None:
         if self._timer:
