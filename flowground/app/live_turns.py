@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import assert_never
 
 from flowground.components import COMPONENTS
@@ -38,19 +39,21 @@ from flowground.runs.repeatable_run import AnswerGone, IdempotencyKeyReused, Run
 from flowground.runs.running import Interruptions
 from flowground.store import Store
 from flowground.store.runs import receipts
-from flowground.store.runs.receipts import IdempotencyKey, KeptRun, Receipt, read_receipt
+from flowground.store.runs.receipts import IdempotencyKey, KeptRun, read_receipt
 
 _log = logging.getLogger(__name__)
 _MOST_CHARS = 2048
 """Pieces of text are joined up to this many characters: a list of small pieces takes much more memory."""
 _MOST_PIECES = 64
 """Pieces that are kept before they are joined."""
+_MOST_AT_ONCE = 1_000
+"""Events in one list: making more would block the loop."""
 _FIRST_SECONDS = 30.0
 """Seconds for which a turn waits for its first follower at least: a response takes a moment to begin."""
-_MOST_ENDED = 2_000
-_MOST_OF_ONE_CALLER = 200
 _MOST_ENDED_CHARS = 30_000_000
 """Characters of all ended turns. Running turns are bounded by the number of runs."""
+_TURN_CHARS = 15_000
+"""Characters that each ended turn counts as, beside its own."""
 _POLL_SECONDS = 0.2
 """Seconds before the first poll of a run of another process; each wait is longer than the last, up to a second."""
 _MOST_WAITING = 50
@@ -153,8 +156,9 @@ class TurnLog:
         self._is_ended, self.error = True, error
         self._wake_followers()
 
-    async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
-        """Every event from the first, then each as it comes, to the turn's end; raises a failed turn's error.
+    async def follow(self, *, split_after: int = 0) -> AsyncGenerator[list[NumberedEvent], None]:
+        """Every event from the first, in lists of those that are there, to the turn's end; raises the error of a failed
+        turn.
 
         Texts that this follower has not read yet come joined, unless the log is exact; never across the event with the
         number `split_after`.
@@ -165,26 +169,7 @@ class TurnLog:
         try:
             while True:
                 news.clear()
-                while (found := self._read(after, split_after)) is not None:
-                    after = found.number
-                    yield found
-                if self._is_ended:
-                    break
-                await news.wait()
-        finally:
-            self._followers.discard(news)
-        if self.error:
-            raise self.error
-
-    async def follow_batches(self) -> AsyncGenerator[list[NumberedEvent], None]:
-        """As `follow`, in lists of all events that are there; a slow reader gets joined texts."""
-        after = 0
-        news = asyncio.Event()
-        self._followers.add(news)
-        try:
-            while True:
-                news.clear()
-                if batch := self._list_after(after):
+                if batch := [*islice(self._read_after(after, split_after), _MOST_AT_ONCE)]:
                     after = batch[-1].number
                     yield batch
                 elif self._is_ended:
@@ -197,27 +182,24 @@ class TurnLog:
             raise self.error
 
     def list_events(self) -> list[Event]:
-        """All events of an ended turn."""
-        return [item.event for item in self._list_after(0)]
+        """All events of an ended turn, neighbouring texts joined. From any thread."""
+        return [item.event for item in self._read_after(0, 0)]
 
     def measure_texts(self, number: int) -> dict[str, int]:
         """Component -> characters of its answer in the events up to this number."""
-        found: dict[str, int] = {}
-        after = 0
-        while after < number and (item := self._read(after, number)):
-            after = item.number
+        found = Counter[str]()
+        for item in self._read_after(0, number):
+            if item.number > number:
+                break
             if isinstance(item.event, Token):
-                name = item.event.component_id
-                found[name] = found.get(name, 0) + len(item.event.text)
+                found[item.event.component_id] += len(item.event.text)
         return found
 
-    def _list_after(self, number: int) -> list[NumberedEvent]:
+    def _read_after(self, number: int, split_after: int) -> Iterator[NumberedEvent]:
         """The events after this number that are there now."""
-        found: list[NumberedEvent] = []
-        while item := self._read(number, 0):
+        while item := self._read(number, split_after):
             number = item.number
-            found.append(item)
-        return found
+            yield item
 
     def _read(self, after: int, split_after: int) -> NumberedEvent | None:
         """The next event after this number; None when there is none yet."""
@@ -283,7 +265,7 @@ class LiveTurn:
         """Whether `admit` has not returned yet."""
         self._stop_error = stop_error
         self._alone_seconds = alone_seconds
-        self._turn_log = TurnLog(is_exact=is_exact)
+        self.log = TurnLog(is_exact=is_exact)
         self._begun = asyncio.Event()
         self._leaving: asyncio.TimerHandle | None = None
         self.task = asyncio.ensure_future(self._take())
@@ -291,22 +273,8 @@ class LiveTurn:
         self._wait_for_followers(at_least=_FIRST_SECONDS)
 
     @property
-    def size(self) -> int:
-        """About the number of characters that the turn keeps."""
-        return self._turn_log.size
-
-    @property
     def is_done(self) -> bool:
         return self.task.done()
-
-    @property
-    def error(self) -> FlowgroundError | None:
-        """Why an ended turn has no answer; None where it has one, or runs."""
-        return self._turn_log.error
-
-    def list_events(self) -> list[Event]:
-        """The events of an ended turn, neighbouring texts joined. From any thread."""
-        return self._turn_log.list_events()
 
     def stop(self) -> None:
         """Cancels the turn, down to the provider; its text so far is kept. Call this on the runtime's loop."""
@@ -315,41 +283,35 @@ class LiveTurn:
     async def wait_for_begin(self) -> FlowgroundError | None:
         """Waits until the turn's message is stored or the turn has ended; returns the error of a turn that failed."""
         await self._begun.wait()
-        return self.error
+        return self.log.error
 
     async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
-        """As `TurnLog.follow`; raises RunStopped, EndedByAdmin or ShuttingDown where the turn was ended early."""
+        """As `TurnLog.follow`, event by event; raises RunStopped, EndedByAdmin or ShuttingDown where the turn was ended
+        early."""
         if self._leaving:
             self._leaving.cancel()
         try:
-            async with aclosing(self._turn_log.follow(split_after=split_after)) as events:
-                async for item in events:
-                    yield item
+            async with aclosing(self.log.follow(split_after=split_after)) as batches:
+                async for batch in batches:
+                    for item in batch:
+                        yield item
         finally:
             self._wait_for_followers()
 
-    def follow_batches(self) -> AsyncGenerator[list[NumberedEvent], None]:
-        """As `TurnLog.follow_batches`, for turns that go on without followers; raises as `follow`."""
-        return self._turn_log.follow_batches()
-
-    def measure_texts(self, number: int) -> dict[str, int]:
-        """As `TurnLog.measure_texts`."""
-        return self._turn_log.measure_texts(number)
-
     def _wait_for_followers(self, *, at_least: float = 0) -> None:
         """Stops the turn where nobody follows it within `alone_seconds`."""
-        if self._alone_seconds is not None and not self.is_done and not self._turn_log.followers:
+        if self._alone_seconds is not None and not self.is_done and not self.log.followers:
             seconds = max(self._alone_seconds, at_least)
             self._leaving = asyncio.get_running_loop().call_later(seconds, self._stop_if_alone)
 
     def _stop_if_alone(self) -> None:
-        if not self._turn_log.followers:
+        if not self.log.followers:
             self.stop()
 
     def _end_unbegun(self, _: asyncio.Task[None]) -> None:
         """Ends the log of a task that was cancelled before its first step."""
         if not self._begun.is_set():
-            self._turn_log.end(self._stop_error())
+            self.log.end(self._stop_error())
             self._begun.set()
 
     async def _take(self) -> None:
@@ -369,7 +331,7 @@ class LiveTurn:
                             self.request, session_id=event.session_id, tweaks={}, kept_overrides=kept
                         )
                         self._begun.set()
-                    self._turn_log.add(event)
+                    self.log.add(event)
         except asyncio.CancelledError:
             error = self._stop_error()
             raise
@@ -379,22 +341,20 @@ class LiveTurn:
             _log.error("unexpected failure of a turn", exc_info=unexpected)
             error = UnexpectedFailure()
         finally:
-            self._turn_log.end(error)
+            self.log.end(error)
             self._begun.set()
 
 
 class StreamTurns:
-    """The stream turns of one process, on its loop. Beyond the bounds, the caller with most ended turns loses the
-    oldest."""
+    """The stream turns of one process, on its loop. Beyond the bound, whoever keeps most loses the oldest ended
+    turn."""
 
     def __init__(self) -> None:
         self._turns: dict[str, LiveTurn] = {}
         self._ended: dict[str, LiveTurn] = {}
         """Ended turns by run id, in the order in which they ended."""
-        self._counts = Counter[Owner]()
         self._chars = Counter[Owner]()
         """Characters of ended turns, by caller."""
-        self._all_chars = 0
 
     def add(self, run_id: str, turn: LiveTurn, *, keep_seconds: float) -> None:
         """Keeps a turn that has begun, until `keep_seconds` after its end."""
@@ -413,20 +373,11 @@ class StreamTurns:
 
     def _note_end(self, run_id: str, keep_seconds: float) -> None:
         turn = self._ended[run_id] = self._turns[run_id]
-        whose = turn.caller.counted_as
-        self._counts[whose] += 1
-        self._chars[whose] += turn.size
-        self._all_chars += turn.size
+        self._chars[turn.caller.counted_as] += _TURN_CHARS + turn.log.size
         asyncio.get_running_loop().call_later(keep_seconds, self._forget, run_id)
-        while self._counts[whose] > _MOST_OF_ONE_CALLER:
-            self._forget_oldest(whose)
-        while len(self._ended) > _MOST_ENDED:
-            self._forget_oldest(max(self._counts, key=self._counts.__getitem__))
-        while self._all_chars > _MOST_ENDED_CHARS:
-            self._forget_oldest(max(self._chars, key=self._chars.__getitem__))
-
-    def _forget_oldest(self, whose: Owner) -> None:
-        self._forget(next(run for run, turn in self._ended.items() if turn.caller.counted_as == whose))
+        while self._chars.total() > _MOST_ENDED_CHARS:
+            most = max(self._chars, key=self._chars.__getitem__)
+            self._forget(next(run for run, turn in self._ended.items() if turn.caller.counted_as == most))
 
     def _forget(self, run_id: str) -> None:
         turn = self._ended.pop(run_id, None)
@@ -434,11 +385,9 @@ class StreamTurns:
             return
         del self._turns[run_id]
         whose = turn.caller.counted_as
-        self._counts[whose] -= 1
-        self._chars[whose] -= turn.size
-        self._all_chars -= turn.size
-        if not self._counts[whose]:
-            del self._counts[whose], self._chars[whose]
+        self._chars[whose] -= _TURN_CHARS + turn.log.size
+        if not self._chars[whose]:
+            del self._chars[whose]
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,17 +487,14 @@ def _replay(kept: KeptRun) -> ReplayedTurn | None:
     """The ended turn of a stored run; None where its answer was not kept."""
     receipt = read_receipt(kept)
     if receipt and COMPONENTS.keys() >= {*receipt.types.values()}:  # a package that added one may be gone
-        return ReplayedTurn(kept.run.id, _show_flow(receipt), receipt.events, receipt.failure)
+        wired = ReplayedFlow(
+            version=receipt.version,
+            components={name: COMPONENTS[kind] for name, kind in receipt.types.items()},
+            display_names=receipt.names,
+            streams_to={"": tuple(receipt.streamed)},
+            shows_tools=receipt.shows_tools,
+        )
+        return ReplayedTurn(kept.run.id, wired, receipt.events, receipt.failure)
     if kept.run.status == "interrupted":
         return ReplayedTurn(kept.run.id, ReplayedFlow(), (), RunInterrupted(kept.run.id))
     return None
-
-
-def _show_flow(receipt: Receipt) -> ReplayedFlow:
-    return ReplayedFlow(
-        version=receipt.version,
-        components={name: COMPONENTS[kind] for name, kind in receipt.types.items()},
-        display_names=receipt.names,
-        streams_to={"": tuple(receipt.streamed)},
-        shows_tools=receipt.shows_tools,
-    )

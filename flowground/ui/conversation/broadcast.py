@@ -166,7 +166,7 @@ class TurnBroadcast:
         if cursor.number < self._number:
             if sources := self._write_sources():
                 viewer.put(sources)
-            offsets = self.turn.measure_texts(cursor.number)
+            offsets = self.turn.log.measure_texts(cursor.number)
             parts = {name: (offsets.get(name, 0), text[offsets.get(name, 0) :]) for name, text in self._texts.items()}
             if frame := self._write_texts({name: part for name, part in parts.items() if part[1]}):
                 viewer.put(frame)
@@ -196,7 +196,7 @@ class TurnBroadcast:
             for viewer in self._viewers:
                 self.send_rest(viewer)
         try:
-            async with aclosing(self.turn.follow_batches()) as batches:
+            async with aclosing(self.turn.log.follow()) as batches:
                 async for batch in batches:
                     if self._send_batch(batch):
                         await asyncio.wait({self.turn.task}, timeout=_PAUSE)

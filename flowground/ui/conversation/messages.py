@@ -342,7 +342,7 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
     actions = ActionLog()
     finished: TurnFinished | None = None
     passages: dict[int, NumberedPassage] = {}
-    for event in turn.list_events():
+    for event in turn.log.list_events():
         match event:
             case Token():
                 texts[event.component_id] += event.text
@@ -398,7 +398,7 @@ def _read_added(finished: TurnFinished, started: TurnStarted) -> list[StoredMess
 
 
 def _explain_end(turn: LiveTurn) -> tuple[MessageState, str | None]:
-    match turn.error:
+    match turn.log.error:
         case None:
             return "complete", None
         case RunStopped() | ShuttingDown():
