@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from flowground import __version__
 from flowground.api import files, monitor, run, runs
 from flowground.api.errors import find_status, install_handlers
-from flowground.api.incoming import read_token, verify_caller
+from flowground.api.incoming import open_flow, read_token, verify_caller
 from flowground.api.run import REPLAYED, RUN_ID
 from flowground.api.wire import write_time
 from flowground.app.runtime import Runtime
@@ -74,12 +74,7 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
 async def flow(request: Request, flow_id: str) -> dict[str, Any]:
     """One flow by id or endpoint name."""
     runtime, caller = await verify_caller(request)
-    try:
-        wired = await runtime.access.open_flow(caller, flow_id)
-    except FlowNotFound as error:
-        error.message = "Flow not found"  # Langflow's sentence for this route
-        raise
-    return _describe_flows(wired, caller, shows_components=True)
+    return _describe_flows(await open_flow(runtime, caller, flow_id), caller, shows_components=True)
 
 
 @me_router.get("/api/v1/me")

@@ -5,16 +5,18 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from flowground.api.incoming import BodyCompressed, BodyIsForm, BodyTooSlow
 from flowground.app.authorize import KeyInvalid, KeyMissing
 from flowground.core import errors
 from flowground.knowledge import KnowledgeBusy, KnowledgeMissing
+from flowground.runs.admission import ClientDisconnected
 from flowground.runs.limits import Allowance
 from flowground.runs.repeatable_run import AnswerGone, RunUnfinished
 from flowground.runs.scope import NothingWaits
@@ -62,6 +64,8 @@ _STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
     (errors.ServerBusy, 503),
     (errors.RunError, 500),
 )
+_CLIENT_LEFT = 499
+"""A status that nobody receives; the access log shows it, as nginx's does."""
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _HTTP_CODES = {404: {"code": "not_found"}, 405: {"code": "method_not_allowed"}}
 _INVALID = {"code": errors.InvalidRequest.code}
@@ -156,6 +160,11 @@ def install_handlers(api: FastAPI) -> None:
             found = [one["method"] for one in asked if any(route.matches(one)[0] is Match.FULL for route in api.routes)]
             headers["Allow"] = ", ".join(found)
         return JSONResponse(body | _HTTP_CODES.get(error.status_code, _INVALID), error.status_code, headers=headers)
+
+    @api.exception_handler(ClientDisconnect)
+    @api.exception_handler(ClientDisconnected)
+    async def answer_nobody(_: Request, __: Exception) -> Response:
+        return Response(status_code=_CLIENT_LEFT)
 
     @api.exception_handler(Exception)
     async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:

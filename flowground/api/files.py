@@ -14,11 +14,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.datastructures import UploadFile
-from starlette.requests import ClientDisconnect
 
 from flowground.api.incoming import (
     find_boundary,
     list_owners,
+    open_flow,
     open_form,
     read_pieces,
     refuse_compressed,
@@ -27,7 +27,6 @@ from flowground.api.incoming import (
 )
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, Owner
-from flowground.core.errors import FlowNotFound
 from flowground.core.media_types import IMAGES, UNKNOWN, clean_name
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.files import FileOffer, find_stamped, too_large_error, write_path, write_stamped_name
@@ -63,18 +62,16 @@ router = APIRouter(tags=["files"], responses=_REFUSED)
 async def upload(request: Request, flow_id: str) -> Response:
     """A file for messages to this flow; the answer's `file_path` is what `files` of a run, or a tweak, names."""
     runtime, caller = await verify_caller(request)
-    wired = await _open_flow(runtime, caller, flow_id)
+    wired = await open_flow(runtime, caller, flow_id)
     kept = await _receive(runtime, caller, request, wired=wired)
-    return kept if isinstance(kept, Response) else JSONResponse(
-        {"flowId": wired.id, "file_path": write_path(kept)}, 201
-    )  # fmt: skip
+    return JSONResponse({"flowId": wired.id, "file_path": write_path(kept)}, 201)
 
 
 @router.get("/api/v1/files/list/{flow_id}", responses=_LISTED)
 async def list_of_flow(request: Request, flow_id: str) -> dict[str, list[str]]:
     """Names of the token's files for this flow, newest first."""
     runtime, caller = await verify_caller(request)
-    wired = await _open_flow(runtime, caller, flow_id)
+    wired = await open_flow(runtime, caller, flow_id)
     found = await runtime.store.read(files.list_unsent, owners=await list_owners(runtime, caller), flow_id=wired.id)
     return {"files": [write_stamped_name(file) for file in found]}
 
@@ -109,8 +106,7 @@ async def delete_of_flow(request: Request, flow_id: str, file_name: str) -> dict
 async def upload_for_all(request: Request) -> Response:
     """A file for every flow. A name that is taken gets a number."""
     runtime, caller = await verify_caller(request)
-    kept = await _receive(runtime, caller, request)
-    return kept if isinstance(kept, Response) else JSONResponse(_describe_new(kept), 201)
+    return JSONResponse(_describe_new(await _receive(runtime, caller, request)), 201)
 
 
 @router.get("/api/v2/files", include_in_schema=False)
@@ -184,23 +180,17 @@ def write_headers(file: StoredFile, *, is_shown: bool = False) -> Mapping[str, s
     }
 
 
-async def _receive(
-    runtime: Runtime, caller: Caller, request: Request, *, wired: WiredFlow | None = None
-) -> StoredFile | Response:
-    """The stored file; or an empty response, which nobody reads, where the client disconnected."""
+async def _receive(runtime: Runtime, caller: Caller, request: Request, *, wired: WiredFlow | None = None) -> StoredFile:
     owner = caller.owner
     if caller.has_kept_apart and caller.person is not None:
         owner = Owner("programs", caller.person)
     accepts, of_flow = (wired.flow.chat.accepts, wired.flow.chat.file_bytes) if wired else (None, None)
     most = runtime.files.find_limit(owner, of_flow)
-    try:
-        with runtime.files.admit(owner):
-            async with _open_upload(request, most=most, seconds=runtime.settings.limits.request_seconds) as sent:
-                flow = wired.id if wired else None
-                offer = FileOffer(owner, sent.filename or "", flow, accepts, of_flow, is_apart=wired is None)
-                return await runtime.files.receive(_read_blocks(sent), offer)
-    except ClientDisconnect:
-        return Response(status_code=499)
+    with runtime.files.admit(owner):
+        async with _open_upload(request, most=most, seconds=runtime.settings.limits.request_seconds) as sent:
+            flow = wired.id if wired else None
+            offer = FileOffer(owner, sent.filename or "", flow, accepts, of_flow, is_apart=wired is None)
+            return await runtime.files.receive(_read_blocks(sent), offer)
 
 
 @asynccontextmanager
@@ -227,16 +217,8 @@ async def _read_blocks(sent: UploadFile) -> AsyncIterator[bytes]:
         yield block
 
 
-async def _open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlow:
-    try:
-        return await runtime.access.open_flow(caller, flow_id)
-    except FlowNotFound as error:
-        error.message = "Flow not found"
-        raise
-
-
 async def _find_of_flow(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> StoredFile:
-    wired = await _open_flow(runtime, caller, flow_id)
+    wired = await open_flow(runtime, caller, flow_id)
     mine = await list_owners(runtime, caller)
     file = await find_stamped(runtime.store, wired.id, name, owners=mine)
     if file is None or file.flow_id != wired.id:

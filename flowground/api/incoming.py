@@ -29,9 +29,10 @@ from starlette.types import Message
 from flowground.app.authorize import check_token
 from flowground.app.runtime import Runtime
 from flowground.core.caller import SESSION_ID_CHARS, WHOSE, Caller, InputType, OutputType, RunRequest, Shape, make_id
-from flowground.core.errors import BodyTooLarge, InvalidRequest, RequestError, ServerBusy
+from flowground.core.errors import BodyTooLarge, FlowNotFound, InvalidRequest, RequestError, ServerBusy
 from flowground.core.values import MOST_LEVELS, has_too_many_levels
 from flowground.core.words import cut, suggest
+from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import conversations
 
 MOST_VALUES = 100_000
@@ -93,7 +94,26 @@ async def read_body(request: Request, *, limit: int, max_wait: float) -> dict[st
     `limit` is in bytes. `max_wait` is the timeout in seconds for each piece of the body; the whole has ten times that.
     """
     refuse_compressed(request)
-    return await _parse(request, await _read(request, limit, max_wait))
+    raw = await _read(request, limit, max_wait)
+    content_type = request.headers.get("content-type", "")
+    if content_type.startswith("multipart/form-data"):
+        return await _read_form(request, raw)
+    if not raw.strip():
+        return {}
+    # curl -d declares any body a form: only what cannot be a JSON object is read as one.
+    if content_type.startswith("application/x-www-form-urlencoded") and raw.lstrip()[:1] not in (b"{", b"["):
+        raise BodyIsForm(
+            "The body is a form, not JSON.",
+            hint='Send JSON like {"input_value": "Hello"}, with the header Content-Type: application/json.',
+        )
+    body = await _read_json(raw)
+    if not isinstance(body, dict):
+        fields = ("input_request", "context")
+        raise InvalidRequest(
+            "The body must be a JSON object.",
+            problems=[{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in fields],
+        )
+    return body
 
 
 def refuse_compressed(request: Request) -> None:
@@ -119,12 +139,12 @@ def refuse_field(message: str, kind: str, *place: str | int, says: str | None = 
 
 
 async def read_pieces(
-    request: Request, *, limit: int, max_wait: float, too_large: Callable[[], BodyTooLarge], whole: float = _WHOLE
+    request: Request, *, limit: int, max_wait: float, too_large: Callable[[], BodyTooLarge]
 ) -> AsyncGenerator[bytes, None]:
     """The body in pieces as they arrive. Raises the error of `too_large` after `limit` bytes, or at once where more are
     declared.
 
-    `max_wait` is the timeout in seconds for each piece; the whole body has `whole` times that. Raises BodyTooSlow and
+    `max_wait` is the timeout in seconds for each piece; the whole body has ten times that. Raises BodyTooSlow and
     ClientDisconnect.
     """
     declared = request.headers.get("content-length", "")
@@ -132,7 +152,7 @@ async def read_pieces(
         raise too_large()
     message: Message = {"more_body": True}
     size = 0
-    end = asyncio.get_running_loop().time() + whole * max_wait
+    end = asyncio.get_running_loop().time() + _WHOLE * max_wait
     while message.get("more_body"):
         message = await _read_piece(request, max_wait, end)
         if message["type"] == "http.disconnect":
@@ -234,6 +254,15 @@ async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
     return runtime, caller
 
 
+async def open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlow:
+    """The caller's flow by id or endpoint name. Raises FlowNotFound with Langflow's sentence for most routes."""
+    try:
+        return await runtime.access.open_flow(caller, flow_id)
+    except FlowNotFound as error:
+        error.message = "Flow not found"
+        raise
+
+
 async def list_owners(runtime: Runtime, caller: Caller) -> list[str]:
     """The owners whose messages and files a token may reach: its person's programs, but not their pages."""
     if caller.has_kept_apart and caller.person is not None:
@@ -257,8 +286,8 @@ def read_token(request: Request, *, takes_query: bool) -> str | None:
 async def read_request(request: Request, *, limit: int, max_wait: float) -> ApiRequest:
     """The validated request. Raises InvalidRequest (which names fields, never values), and what `read_body` raises."""
     query = request.query_params
-    shape = query.get("shape", "langflow")
-    if shape not in ("langflow", "simple"):
+    shape: Shape = "simple" if query.get("shape") == "simple" else "langflow"
+    if query.get("shape", shape) != shape:
         raise refuse_field("Input should be 'langflow' or 'simple'", "literal_error", "query", "shape")
     sse = query.get("stream", "").lower() == "sse"
     in_query = True if sse else read_stream_word(query.get("stream"))
@@ -266,8 +295,7 @@ async def read_request(request: Request, *, limit: int, max_wait: float) -> ApiR
     body, warnings = _validate(await read_body(request, limit=limit, max_wait=max_wait))
     stream = body.stream if in_query is None else in_query
     framing: Framing = "sse" if sse else "langflow"
-    wanted: Shape = "simple" if shape == "simple" else "langflow"
-    return body.make_request(framing=framing if stream else None, shape=wanted, key=key, warnings=warnings)
+    return body.make_request(framing=framing if stream else None, shape=shape, key=key, warnings=warnings)
 
 
 def refuse_body(error: ValidationError, *place: str) -> InvalidRequest:
@@ -277,28 +305,6 @@ def refuse_body(error: ValidationError, *place: str) -> InvalidRequest:
         for problem in error.errors(include_url=False, include_input=False, include_context=False)
     ]
     return InvalidRequest("The body is not valid.", problems=problems)
-
-
-async def _parse(request: Request, raw: bytes) -> dict[str, Any]:
-    content_type = request.headers.get("content-type", "")
-    if content_type.startswith("multipart/form-data"):
-        return await _read_form(request, raw)
-    if not raw.strip():
-        return {}
-    # curl -d declares any body a form: only what cannot be a JSON object is read as one.
-    if content_type.startswith("application/x-www-form-urlencoded") and raw.lstrip()[:1] not in (b"{", b"["):
-        raise BodyIsForm(
-            "The body is a form, not JSON.",
-            hint='Send JSON like {"input_value": "Hello"}, with the header Content-Type: application/json.',
-        )
-    body = await _read_json(raw)
-    if not isinstance(body, dict):
-        fields = ("input_request", "context")
-        raise InvalidRequest(
-            "The body must be a JSON object.",
-            problems=[{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in fields],
-        )
-    return body
 
 
 async def _read(request: Request, limit: int, max_wait: float) -> bytes:
@@ -435,8 +441,6 @@ def _validate(fields: dict[str, Any]) -> tuple[RunBody, tuple[str, ...]]:
 
 def _warn_of_unknown(fields: dict[str, Any]) -> Iterator[str]:
     """Warnings of fields that are unknown and were ignored."""
-    if fields.keys() <= _KNOWN:
-        return
     unknown = [key for key in fields if key not in _KNOWN]
     for key in unknown[:_WARNED]:
         yield f"`{cut(key)}` is no field of a run and was ignored{suggest(cut(key), RunBody.model_fields)}."

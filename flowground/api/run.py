@@ -21,7 +21,6 @@ from flowground.app.endpoint import Answer, RunWaits
 from flowground.app.live_turns import LiveTurn
 from flowground.app.runtime import Runtime
 from flowground.core.events import TurnFinished
-from flowground.runs.admission import ClientDisconnected
 
 _TEXT = {"type": "string"}
 _WARNINGS = {"type": "array", "items": _TEXT, "description": "What was sent and ignored; only where there is such"}
@@ -102,8 +101,6 @@ RUN_ID = "flowground-run-id"
 """The header of every authorized request's answer, failures too; `GET /api/v1/runs/{run_id}` takes the value."""
 REPLAYED = "idempotency-replayed"
 """The header of an answer that repeats the one to an earlier request with the same Idempotency-Key."""
-_CLIENT_LEFT = 499
-"""A status that nobody receives; the access log shows it, as nginx's does."""
 PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
 """The part of the OpenAPI document for the run endpoint."""
 
@@ -115,19 +112,16 @@ async def run(request: Request) -> Response:
     headers: dict[str, str] = {}
     request.state.run_limit = headers
     token = read_token(request, takes_query=runtime.settings.api.key_in_query)
-    try:
-        answer = await endpoint.answer(
-            runtime,
-            TokenHolder(
-                token,
-                on_count=lambda allowance: headers.update(write_limits(allowance)),
-                left=partial(_wait_for_leaving, request),
-            ),
-            address=request.path_params["flow_id"],
-            ask=partial(read_request, request, limit=limits.body_bytes, max_wait=limits.request_seconds),
-        )
-    except (ClientDisconnect, ClientDisconnected):
-        return Response(status_code=_CLIENT_LEFT)
+    answer = await endpoint.answer(
+        runtime,
+        TokenHolder(
+            token,
+            on_count=lambda allowance: headers.update(write_limits(allowance)),
+            left=partial(_wait_for_leaving, request),
+        ),
+        address=request.path_params["flow_id"],
+        ask=partial(read_request, request, limit=limits.body_bytes, max_wait=limits.request_seconds),
+    )
     headers[RUN_ID] = answer.run_id
     if answer.is_repeat:
         headers[REPLAYED] = "true"
@@ -138,7 +132,7 @@ async def run(request: Request) -> Response:
         if finished is None:
             if isinstance(answer.turn, LiveTurn) and not answer.request.idempotency_key:
                 answer.turn.stop()
-            return Response(status_code=_CLIENT_LEFT)
+            raise ClientDisconnect
         if isinstance(finished, RunWaits):
             body = to_json(write_waiting(runtime, finished.run_id))
             return Response(body, 202, media_type="application/json", headers=headers)
