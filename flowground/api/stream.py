@@ -52,7 +52,7 @@ class LongText:
 EncodedEvent = tuple[str, str | LongText]
 """An event's name, and its data as JSON text."""
 NumberedFrame = tuple[str, str, str | LongText]
-"""A frame's id, its event's name, and its data; the id is "" where there is no run."""
+"""A frame's id, its event's name, and its data; the id is "" in Langflow's framing, and where there is no run."""
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Frames:
     ) -> AsyncGenerator[bytes, None]:
         """All frames after this one as server-sent events. `events` begin with the first, since frames depend on
         earlier ones."""
-        return write_sse(self._encode_all_numbered(events, after))
+        return write_sse(self._encode_all(events, after))
 
     def cut_off(self, error: FlowgroundError) -> bytes:
         """The `error` frame of a stream that is cut off."""
@@ -93,41 +93,29 @@ class Frames:
             return f"event: {event}\ndata: {data}\n\n".encode()
         return _write_langflow_frame(event, data)
 
-    async def _encode_all(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[EncodedEvent, None]:
-        unpaused = 0
-        try:
-            async for event in events:
-                for item in filter(None, self._encode(event)):
-                    yield item
-                    if (unpaused := unpaused + len(item[1])) > LONG:
-                        unpaused = 0
-                        await asyncio.sleep(0)
-        except Exception as error:  # noqa: BLE001 - status 200 is sent: the stream must report how it ended
-            for item in self._fail(error):
-                yield item
-
-    async def _encode_all_numbered(
-        self, events: AsyncGenerator[NumberedEvent, None], after: FrameId
+    async def _encode_all(
+        self, events: AsyncGenerator[Event | NumberedEvent, None], after: FrameId = (0, 0)
     ) -> AsyncGenerator[NumberedFrame, None]:
         number = unpaused = 0
         try:
             async for item in events:
-                number = item.number
-                for part, encoded in enumerate(self._encode(item.event)):
+                number, event = (item.number, item.event) if isinstance(item, NumberedEvent) else (number + 1, item)
+                for part, encoded in enumerate(self._encode(event)):
                     if encoded and (number, part) > after:
                         yield self._number((number, part), encoded)
                     if (unpaused := unpaused + (len(encoded[1]) if encoded else 1)) > LONG:
                         unpaused = 0
                         await asyncio.sleep(0)  # also where frames are only skipped
-        except Exception as error:  # noqa: BLE001 - as in `_encode_all`
+        except Exception as error:  # noqa: BLE001 - status 200 is sent: the stream must report how it ended
             for part, encoded in enumerate(self._fail(error)):
                 if (number + 1, part) > after:
                     yield self._number((number + 1, part), encoded)
 
     def _number(self, frame: FrameId, encoded: EncodedEvent) -> NumberedFrame:
-        number, part = frame
-        begins = f"{self._wire.turn.run_id}/{number}" if self._wire else ""
-        return (f"{begins}.{part}" if begins and part else begins, *encoded)
+        if self._wire is None or self.request.framing != "sse":
+            return ("", *encoded)
+        begins = f"{self._wire.turn.run_id}/{frame[0]}"
+        return (f"{begins}.{frame[1]}" if frame[1] else begins, *encoded)
 
     def _encode(self, event: Event) -> Iterable[EncodedEvent | None]:
         """The frames of an event; None stands for a frame that only the other shape has, so that ids are the same in
@@ -238,10 +226,10 @@ def write_waiting(runtime: Runtime, run_id: str) -> dict[str, Any]:
     return {"status": "waiting", "run_id": run_id, "waiting": calls}
 
 
-async def write_langflow(encoded: AsyncGenerator[EncodedEvent, None]) -> AsyncGenerator[bytes, None]:
+async def write_langflow(encoded: AsyncGenerator[NumberedFrame, None]) -> AsyncGenerator[bytes, None]:
     """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
     async with aclosing(encoded):
-        async for event, data in encoded:
+        async for _, event, data in encoded:
             if isinstance(data, str) and len(data) <= LONG:
                 yield _write_langflow_frame(event, data)
                 continue
