@@ -154,7 +154,10 @@ def _write_shape(
     message = item.message
     blocks = write_steps(message.actions, sees_tools=sees_tools)
     if message.error is not None:
-        blocks.append(_write_error_block(shown_by, message.error))
+        # As Langflow writes it, but without the traceback that Langflow adds.
+        error = {"type": "error", "component": shown_by, "field": None, "reason": message.error, "solution": None}
+        blocks.append({"title": "Error", "contents": [error], "allow_markdown": True})
+    files = message.value if message.role == "user" and message.kind == "files" else ()
     sender, name = SENDERS[message.role]
     sender, name = message.sender or sender, message.sender_name or ("User" if message.sender == "User" else name)
     return {
@@ -166,7 +169,7 @@ def _write_shape(
         "session_id": item.session_id,
         "context_id": "",
         "text": message.text or message.error or "",
-        "files": _write_files(item),
+        "files": json.dumps([write_sent_path(item.flow_id, file) for file in files]),  # JSON in a text, as Langflow's
         "edit": False,
         "duration": None,
         "properties": write_properties(source, message.state, message.usage)
@@ -176,15 +179,3 @@ def _write_shape(
         "content_blocks": blocks,
         "session_metadata": {"graph_run_id": message.run_id},
     }
-
-
-def _write_files(item: PlacedMessage) -> str:
-    """Paths as JSON in a text, as Langflow has them."""
-    files = item.message.value if item.message.role == "user" and item.message.kind == "files" else ()
-    return json.dumps([write_sent_path(item.flow_id, file) for file in files])
-
-
-def _write_error_block(component_id: str | None, reason: str) -> dict[str, Any]:
-    """Why an answer failed, as Langflow writes it, but without the traceback that Langflow adds."""
-    error = {"type": "error", "component": component_id, "field": None, "reason": reason, "solution": None}
-    return {"title": "Error", "contents": [error], "allow_markdown": True}

@@ -176,12 +176,9 @@ def _write_facts(run: RunRecord) -> dict[str, Any]:
 
 
 def _write_answer(caller: Caller, message: StoredMessage) -> dict[str, Any]:
-    answer = {"id": message.id, "text": message.text, "state": message.state, "error": _show_error(caller, message)}
+    error = message.error if caller.sees_inside or message.error is None else hide_component(message.error)
+    answer = {"id": message.id, "text": message.text, "state": message.state, "error": error}
     return answer | write_citations(message.citations)
-
-
-def _show_error(caller: Caller, message: StoredMessage) -> str | None:
-    return message.error if caller.sees_inside or message.error is None else hide_component(message.error)
 
 
 def _read_frame_id(run_id: str, given: str | None) -> FrameId:

@@ -302,11 +302,8 @@ def write_time(moment: datetime) -> str:
 
 def write_json(body: Any, texts: Iterable[str], encode: Callable[[Any], AnyStr]) -> AnyStr:
     """`encode(body)`, in pieces where that is faster; `texts` are the answer's texts in the body, which may be long."""
-    return write_long(body, encode) if sum(map(len, texts)) > LONG else encode(body)
-
-
-def write_long(body: Any, encode: Callable[[Any], AnyStr]) -> AnyStr:
-    """`encode(body)`, joined from `write_pieces`."""
+    if sum(map(len, texts)) <= LONG:
+        return encode(body)
     pieces = write_pieces(body, encode)
     return pieces[0][:0].join(pieces)
 
@@ -337,7 +334,10 @@ def _write_path(called: ToolCalled, by_number: Mapping[int, ToolCalled]) -> str:
 
 def _write_call(action: ToolCalled | ToolReturned, path: str, *, sees_tools: bool) -> Json:
     called, word = (action, "Accessing") if isinstance(action, ToolCalled) else (action.called, _HEADERS[action.status])
-    content = _write_content(called, f"{word} **{path}**")
+    content: Json = {
+        "type": "tool_use", "duration": None, "header": {"title": f"{word} **{path}**", "icon": "Hammer"},
+        "name": called.name, "tool_input": {}, "output": None, "error": None,
+    }  # fmt: skip
     if not sees_tools:
         return content | {"is_hidden": True}
     content["tool_input"] = _read_input(called)
@@ -345,14 +345,6 @@ def _write_call(action: ToolCalled | ToolReturned, path: str, *, sees_tools: boo
         content["error" if action.status in ("failed", "refused") else "output"] = action.text
         content["duration"] = round(action.seconds * 1000)
     return content
-
-
-def _write_content(called: ToolCalled, title: str) -> Json:
-    header = {"title": title, "icon": "Hammer"}
-    return {
-        "type": "tool_use", "duration": None, "header": header, "name": called.name, "tool_input": {}, "output": None,
-        "error": None,
-    }  # fmt: skip
 
 
 def _read_input(called: ToolCalled) -> Json:
