@@ -8,7 +8,6 @@ each tested turn counts as a run of the author and takes a place among runs.
 import asyncio
 import hashlib
 import json
-import shutil
 import tempfile
 import uuid
 from collections import Counter
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from flowground.access.insides import open_inside
 from flowground.app import endpoint
@@ -317,21 +316,33 @@ async def admit_all(_: RunRequest) -> AsyncIterator[TurnTerms]:
 
 @dataclass(slots=True)
 class FlowTester:
-    """Runs tests concurrently. `model` answers instead of the tests' own model and their replies."""
+    """Runs tests concurrently, in a block, at whose end its own database is deleted.
+
+    `model` answers instead of the tests' own model and their replies; `look_ups` search the knowledge of flows.
+    """
 
     settings: Settings
     models: Models
-    store: Store
     model: str | None = None
     admit: Admit = admit_all
     on_progress: Callable[[ModelProgress], None] = lambda _: None
     look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups
+    store: Store = field(init=False)
     running: RunningRuns = field(init=False)
-    _places: asyncio.Semaphore = field(init=False)
+    _folder: tempfile.TemporaryDirectory[str] = field(init=False)
+    _places: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, AT_ONCE))
 
-    def __post_init__(self) -> None:
+    async def __aenter__(self) -> Self:
+        make = partial(tempfile.TemporaryDirectory, prefix="flowground-tests-", ignore_cleanup_errors=True)
+        self._folder = await asyncio.to_thread(make)
+        self.store = await asyncio.to_thread(Store.open, f"sqlite:///{self._folder.name}/tests.db", is_lasting=False)
         self.running = RunningRuns(self.store)
-        self._places = asyncio.Semaphore(AT_ONCE)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.running.close()
+        await asyncio.to_thread(self.store.close)
+        await asyncio.to_thread(self._folder.cleanup)
 
     async def run_tests(self, wired: WiredFlow) -> list[FlowTestOutcome]:
         """Runs all tests of one flow; outcomes in the file's order."""
@@ -367,52 +378,33 @@ class FlowTester:
         try:
             tweaked = apply_tweaks(wired, asked, unknown="refuse").wired
             tested = name_tested(tweaked, self.model or test.model or SCRIPTED, replied=replies, answered=turn.replies)
-            async with self.admit(asked) as terms:
-                request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, **_send(wired, files))
-                own = TestedOutside(turn.replies)
-                outside = Outside(self.look_ups, ask=own.ask, servers=own, ask_database=own.ask_database)
-                outside = replace(outside, find_function=own.find_function)
-                await self._take_turn(tested, request, models, terms, seen, reader, outside)
+            taken = {wired.chat_input_id or "": files} if files else {}
+            request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, taken_files=taken)
+            request = replace(request, sent_files=tuple(SentFile(file, file.id) for file in files))
+            own, texts = TestedOutside(turn.replies), FileTexts(self.settings.flows, reader.read)
+            outside = Outside(self.look_ups, ask=own.ask, servers=own, ask_database=own.ask_database)
+            outside = replace(outside, find_function=own.find_function, sent_files=reader, read_file=texts.read)
+            async with self.admit(asked) as terms, aclosing(texts):
+                events = take_turn(
+                    LOCAL_OWNER,
+                    tested,
+                    request,
+                    running=self.running,
+                    models=models,
+                    settings=self.settings,
+                    terms=terms,
+                    outside=outside,
+                )
+                async with aclosing(events):
+                    async for event in events:
+                        seen.note(event)
+            if seen.finished is None:
+                raise RunError("The run ended without an answer.")
         except FlowgroundError as error:
             seen.failure = error.full_message
         result = seen.sum_up(models.calls)
         differences = await asyncio.to_thread(compare, turn.expect, result)
         return TurnOutcome(turn.message, result.seconds, differences)
-
-    async def _take_turn(
-        self,
-        wired: WiredFlow,
-        request: RunRequest,
-        models: TestedModels,
-        terms: TurnTerms,
-        seen: SeenTurn,
-        reader: FolderFiles,
-        outside: Outside,
-    ) -> None:
-        texts = FileTexts(self.settings.flows, reader.read)
-        turn = take_turn(
-            LOCAL_OWNER,
-            wired,
-            request,
-            running=self.running,
-            models=models,
-            settings=self.settings,
-            terms=terms,
-            outside=replace(outside, sent_files=reader, read_file=texts.read),
-        )
-        async with aclosing(texts), aclosing(turn) as events:
-            async for event in events:
-                seen.note(event)
-        if seen.finished is None:
-            raise RunError("The run ended without an answer.")
-
-
-def _send(wired: WiredFlow, files: Sequence[FileReference]) -> dict[str, Any]:
-    """The fields of a request that send these files with its message."""
-    if not files:
-        return {}
-    sent = tuple(SentFile(file, file.id) for file in files)
-    return {"taken_files": {wired.chat_input_id: files}, "sent_files": sent}
 
 
 def _refuse_unknown(wired: WiredFlow, turn: TestedTurn) -> None:
@@ -428,34 +420,13 @@ def _refuse_unknown(wired: WiredFlow, turn: TestedTurn) -> None:
                 raise InvalidRequest(f"There is no `{name}` {says}{suggest(name, known, otherwise='.')}")
 
 
-@asynccontextmanager
-async def open_tester(
-    settings: Settings,
-    models: Models,
-    *,
-    model: str | None = None,
-    admit: Admit = admit_all,
-    on_progress: Callable[[ModelProgress], None] = lambda _: None,
-    look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups,
-) -> AsyncIterator[FlowTester]:
-    """A tester with a database of its own, which is deleted at the end. `look_ups` search the knowledge of flows."""
-    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="flowground-tests-")
-    try:
-        store = await asyncio.to_thread(Store.open, f"sqlite:///{folder}/tests.db", is_lasting=False)
-        tester = FlowTester(settings, models, store, model, admit, on_progress, look_ups)
-        try:
-            yield tester
-        finally:
-            await tester.running.close()
-            await asyncio.to_thread(store.close)
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
 async def run_tests(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTestReport:
     """Runs all tests of the flow as it is now and keeps the report for `find_report`. Raises FlowNotFound."""
     _, wired = await open_inside(runtime.access, caller, flow_id)
-    outcomes = await _run(runtime, caller, wired)
+    admit = partial(_admit, runtime, caller, wired.id)
+    look_ups = partial(runtime.library.make_look_up, words_only=True)
+    async with FlowTester(runtime.settings, runtime.models, admit=admit, look_ups=look_ups) as tester:
+        outcomes = await tester.run_tests(wired)
     report = FlowTestReport(wired.version, outcomes)
     served = runtime.catalogue.list_flows()
     kept = runtime.test_reports
@@ -467,13 +438,6 @@ async def find_report(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTes
     """The report of the last tests of the flow in this process, None without one. Raises FlowNotFound."""
     _, wired = await open_inside(runtime.access, caller, flow_id)
     return runtime.test_reports.get(wired.id)
-
-
-async def _run(runtime: Runtime, caller: Caller, wired: WiredFlow) -> list[FlowTestOutcome]:
-    admit = partial(_admit, runtime, caller, wired.id)
-    look_ups = partial(runtime.library.make_look_up, words_only=True)
-    async with open_tester(runtime.settings, runtime.models, admit=admit, look_ups=look_ups) as tester:
-        return await tester.run_tests(wired)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from flowground.app.expectations import sum_up, write_junit, write_lines
-from flowground.app.flow_tests import open_tester
+from flowground.app.flow_tests import FlowTester
 from flowground.app.library import KnowledgeEntry, Library
 from flowground.app.runtime import make_models
 from flowground.cli.output import DownloadBar, echo, note, show_path
@@ -222,7 +222,7 @@ async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: 
     served = Catalogue(settings.flows)
     library = Library(served, settings.knowledge, homes, find_embeddings=models.find_embeddings)
     try:
-        async with open_tester(
+        async with FlowTester(
             settings,
             models,
             model=model,

@@ -66,14 +66,6 @@ def test_a_test_says_with_which_arguments_tools_are_called(here: Here) -> None:
     assert lines[-1] == "     arguments: `Sum` was not called."
 
 
-def test_a_call_that_is_too_long_to_compare_is_said_to_be(here: Here) -> None:
-    title = "x" * 2_001
-    expect = f"{{arguments: {{Books: {{title: {title}}}}}}}"
-    message = f'\'call Books {{"title": "{title}"}}\''
-    _, lines = run_gate(here, f"{{message: {message}, replies: {{Books: x}}, expect: {expect}}}", flow=SHOP)
-    assert "`Books` was called with more than 2,000 characters of arguments" in lines[-1]
-
-
 def test_a_call_that_cannot_be_shown_to_who_allows_it_is_none(here: Here) -> None:
     posts = SHOP.replace("{title}", "books/{title}").replace("APIRequest,", "APIRequest, method: POST,")
     test = '{message: \'call Books {"title": "%s"}\', expect: {skips: Books}}'
