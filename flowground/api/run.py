@@ -142,9 +142,11 @@ async def run(request: Request) -> Response:
         turn = answer.turn or answer.start_for_stream()
         if isinstance(turn, LiveTurn) and (error := await turn.wait_for_begin()) and not turn.started:
             raise error  # it failed before anything ran: answered like a plain run
-        pieces = endpoint.follow_turn(runtime, turn, frames.encode_numbered, cut_off=frames.cut_off)
+        pieces = endpoint.follow(runtime, turn.follow(), frames.encode_numbered, cut_off=frames.cut_off)
         return open_stream(pieces, headers)
-    return open_stream(answer.follow(frames.encode, cut_off=frames.cut_off), headers, on_close=answer.place.release)
+    events, place = answer.stream_events(), answer.place
+    pieces = endpoint.follow(runtime, events, frames.encode, cut_off=frames.cut_off, place=place)
+    return open_stream(pieces, headers, on_close=place.release)
 
 
 def open_stream(

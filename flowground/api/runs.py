@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -83,13 +84,9 @@ async def read_events(
         )
     request_now = turn.request if shape is None else replace(turn.request, shape=shape)
     frames = Frames(turn.wired, request_now, caller.sees_inside)
-    pieces = endpoint.follow_turn(
-        runtime,
-        turn,
-        lambda events: frames.encode_numbered(events, after=place),
-        cut_off=frames.cut_off,
-        split_after=place[0],
-    )
+    events = turn.follow(split_after=place[0])
+    encode = partial(frames.encode_numbered, after=place)
+    pieces = endpoint.follow(runtime, events, encode, cut_off=frames.cut_off)
     return open_stream(pieces, {RUN_ID: run.id})
 
 

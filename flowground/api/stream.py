@@ -80,10 +80,10 @@ class Frames:
         return write_langflow(self._encode_all(events))
 
     def encode_numbered(
-        self, events: AsyncGenerator[NumberedEvent, None], *, after: FrameId = (0, 0)
+        self, events: AsyncGenerator[Event | NumberedEvent, None], *, after: FrameId = (0, 0)
     ) -> AsyncGenerator[bytes, None]:
         """All frames after this one as server-sent events. `events` begin with the first, since frames depend on
-        earlier ones."""
+        earlier ones; they are numbered where they have no number."""
         return write_sse(self._encode_all(events, after))
 
     def cut_off(self, error: FlowgroundError) -> bytes:

@@ -38,7 +38,6 @@ from flowground.flows.wiring import WiredFlow
 from flowground.runs.admission import Leaving, RunPlace
 from flowground.runs.outputs import refuse_unseen_outputs
 from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
-from flowground.runs.running import ChatAllowances
 from flowground.runs.turns import TurnTerms, take_turn
 from flowground.store.runs.receipts import IdempotencyKey
 
@@ -177,10 +176,6 @@ class Answer(Generic[AnyRequest]):
             return repeat
         raise error  # the other request has failed already, and freed the key
 
-    @property
-    def _chats(self) -> ChatAllowances | None:
-        return self.runtime.running.chats if self.may_ask else None
-
     def start_apart(self) -> "Answer[AnyRequest]":
         """This answer with a turn that goes on by itself, also while a person is asked."""
         return replace(self, place=RunPlace(), turn=self.start_for_stream())
@@ -197,7 +192,9 @@ class Answer(Generic[AnyRequest]):
             running=runtime.running,
             models=runtime.models,
             settings=runtime.settings,
-            terms=TurnTerms(runtime.switches.refuse, self.place.count, repeatable, self._chats),
+            terms=TurnTerms(
+                runtime.switches.refuse, self.place.count, repeatable, runtime.running.chats if self.may_ask else None
+            ),
             outside=runtime.reach.outside,
         )
 
@@ -249,18 +246,6 @@ class Answer(Generic[AnyRequest]):
                 is_reading = False
                 leaving.cancel()
 
-    def follow(
-        self,
-        encode: Callable[[AsyncGenerator[Event, None]], AsyncGenerator[EncodedPiece, None]],
-        *,
-        cut_off: Callable[[FlowgroundError], EncodedPiece],
-    ) -> AsyncGenerator[EncodedPiece, None]:
-        """The encoded events, as they come; the turn ends when this generator is closed.
-
-        `cut_off` encodes the error as the last piece when the server stops the turn.
-        """
-        return _follow(self.runtime, self.stream_events(), encode, cut_off, place=self.place)
-
     async def _read(self) -> TurnFinished | RunWaits:
         finished: TurnFinished | None = None
         started: TurnStarted | None = None
@@ -292,29 +277,18 @@ async def _drop_numbers(events: AsyncGenerator[NumberedEvent, None]) -> AsyncGen
             yield item.event
 
 
-def follow_turn(
-    runtime: Runtime,
-    turn: LiveTurn | ReplayedTurn,
-    encode: Callable[[AsyncGenerator[NumberedEvent, None]], AsyncGenerator[EncodedPiece, None]],
-    *,
-    cut_off: Callable[[FlowgroundError], EncodedPiece],
-    split_after: int = 0,
-) -> AsyncGenerator[EncodedPiece, None]:
-    """As `Answer.follow`, from the turn's first event; the turn goes on without this follower.
-
-    Texts are not joined across the event with the number `split_after`.
-    """
-    return _follow(runtime, turn.follow(split_after=split_after), encode, cut_off)
-
-
-async def _follow(
+async def follow(
     runtime: Runtime,
     events: AsyncGenerator[AnyEvent, None],
     encode: Callable[[AsyncGenerator[AnyEvent, None]], AsyncGenerator[EncodedPiece, None]],
-    cut_off: Callable[[FlowgroundError], EncodedPiece],
     *,
+    cut_off: Callable[[FlowgroundError], EncodedPiece],
     place: RunPlace | None = None,
 ) -> AsyncGenerator[EncodedPiece, None]:
+    """The encoded events, as they come. They are closed with this generator, and the `place` is released.
+
+    `cut_off` encodes the error as the last piece when the server stops the turn.
+    """
     with place or nullcontext(), runtime.mark_run() as task:
         async with aclosing(events), aclosing(encode(events)) as pieces:
             try:

@@ -40,7 +40,6 @@ from flowground.api.stream import Frames
 from flowground.api.wire import write_body
 from flowground.app import endpoint, runtime
 from flowground.app.authorize import PersonTrying
-from flowground.app.live_turns import NumberedEvent
 from flowground.core.caller import Caller, Shape
 from flowground.core.errors import ComponentFailed, FlowgroundError, FlowNotFound, explain_failure
 from flowground.core.events import Event, Token, TurnFinished
@@ -545,7 +544,8 @@ async def _write_pieces(flow_id: str, trial: Trial) -> AsyncGenerator[str, None]
         yield _indent(body_sent)
         return
     frames = Frames(answer.wired, asked, answer.caller.sees_inside)
-    stream = answer.follow(lambda events: frames.encode_numbered(_number(events, trial)), cut_off=frames.cut_off)
+    events, place = _note(answer.stream_events(), trial), answer.place
+    stream = endpoint.follow(runtime.get(), events, frames.encode_numbered, cut_off=frames.cut_off, place=place)
     async with aclosing(stream) as sent:
         async for frame in sent:
             yield frame.decode()
@@ -567,9 +567,9 @@ async def _send_again(trial: Trial, flow_id: str, asked: ApiRequest) -> ApiReque
     return replace(asked, tweaks=taken.tweaks, taken_files=taken.taken_files, sent_files=taken.sent_files)
 
 
-async def _number(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[NumberedEvent, None]:
-    """The events with numbers; fills in the trial's text, tokens and error."""
-    first, number = "", 0
+async def _note(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGenerator[Event, None]:
+    """The same events; fills in the trial's text, tokens and error."""
+    first = ""
     try:
         async with aclosing(events):
             async for event in events:
@@ -578,8 +578,7 @@ async def _number(events: AsyncGenerator[Event, None], trial: Trial) -> AsyncGen
                     trial.text = (trial.text + event.text * (event.component_id == first))[:_ANSWER_CHARS]
                 elif isinstance(event, TurnFinished):
                     _record_answer(trial, event)
-                number += 1
-                yield NumberedEvent(number, event)
+                yield event
     except FlowgroundError as error:
         trial.error = error
         raise
