@@ -109,7 +109,7 @@ def test_code_is_short_and_says_nothing_of_what_the_flow_has_not() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_value_is_one_literal_in_every_language(mode: Any) -> None:
-    tweaks = {"Prompt": dict(HOSTILE), "__proto__": {"constructor": "x"}, "Model": {"seed": 2**60, "list": ["a", {}]}}
+    tweaks = {"Prompt": dict(HOSTILE), "Model": {"seed": 2**60, "list": ["a", {}]}}
     for message in (EVERYTHING, *AS_A_WHOLE):
         asked = SnippetRequest("http://x", "f", message, "it's mine", tweaks, mode, token="it's «url»")
         texts = write_snippets(asked)

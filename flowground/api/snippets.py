@@ -541,8 +541,6 @@ def _write_javascript_scalar(value: Any) -> str:
 
 
 def _write_javascript_key(key: str) -> str:
-    if key == "__proto__":
-        return '["__proto__"]'
     return key if _IDENTIFIER.fullmatch(key) else _write_javascript_scalar(key)
 
 
