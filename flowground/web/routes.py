@@ -4,24 +4,21 @@ The body of an upload is the file itself, stored as it arrives. An unknown file 
 here is the sign-in cookie set and removed.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flowground.access import account
-from flowground.api.errors import find_status
 from flowground.api.files import send_file
 from flowground.api.incoming import read_pieces
 from flowground.app import knowledge_admin
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, Owner
-from flowground.core.errors import FlowgroundError, FlowNotFound, NotSignedIn
+from flowground.core.errors import NotSignedIn, RequestError
 from flowground.core.media_types import IMAGES
 from flowground.runs.files import FileGone, FileOffer, too_large_error
 from flowground.runs.request_files import NO_IMAGES, may_see_images
@@ -29,12 +26,9 @@ from flowground.store.runs import files
 from flowground.store.runs.conversations import list_owners
 from flowground.store.runs.files import StoredFile
 from flowground.web.cookies import SentCookies, drop_cookie, read_cookies, set_cookie
-from flowground.web.origin import find_own_origin, is_own_download, name_address
+from flowground.web.origin import name_address
 from flowground.web.refusal import explain_missing
-from flowground.web.sent_files import SentFiles, refuse, require_caller
-
-_NOT_OURS = "This does not come from a page of this server."
-_SIGN_IN = "Sign in first."
+from flowground.web.sent_files import NOT_OURS, SentFiles, answer_page, refuse, require_caller
 
 _TICKET_BYTES = 4_096
 _NO_STORE = {"cache-control": "no-store"}
@@ -48,59 +42,45 @@ def make_page_file_routes(runtime: Callable[[], Runtime], sent: SentFiles) -> li
     `POST /file/knowledge?flow=…&knowledge=…&name=…`, without `flow` for knowledge that all flows share.
     """
 
-    async def upload(request: Request) -> Response:
-        return await _add_file(runtime(), request)
-
-    async def add(request: Request) -> Response:
-        return await _add_to_knowledge(runtime(), request)
-
-    async def download(request: Request) -> Response:
-        return await _send(runtime(), request, sent, is_shown=False)
-
-    async def show(request: Request) -> Response:
-        return await _send(runtime(), request, sent, is_shown=True)
-
-    async def delete(request: Request) -> Response:
-        return await _delete(runtime(), request)
-
+    show, download = partial(_send, sent=sent, is_shown=True), partial(_send, sent=sent, is_shown=False)
     return [
-        Route("/file/upload", upload, methods=["POST"]),
-        Route("/file/knowledge", add, methods=["POST"]),
-        Route("/file/download", download, methods=["GET"]),
-        Route("/file/image", show, methods=["GET"]),
-        Route("/file/delete", delete, methods=["POST"]),
+        Route("/file/upload", partial(answer_page, runtime, _add_file), methods=["POST"]),
+        Route("/file/knowledge", partial(answer_page, runtime, _add_to_knowledge), methods=["POST"]),
+        Route("/file/download", partial(answer_page, runtime, download), methods=["GET"]),
+        Route("/file/image", partial(answer_page, runtime, show), methods=["GET"]),
+        Route("/file/delete", partial(answer_page, runtime, _delete), methods=["POST"]),
     ]
 
 
 async def _add_file(runtime: Runtime, request: Request) -> Response:
     """Stores a file for a message, for at most a day until a message has it; answers with its facts."""
-
-    async def keep() -> StoredFile:
-        asked = request.query_params
-        caller = await _find_caller(runtime, request)
-        wired = await runtime.access.open_flow(caller, asked.get("flow", ""))
-        unseen = None if may_see_images(wired, runtime.models) else NO_IMAGES
-        offer = FileOffer(
-            *(caller.owner, asked.get("name", ""), wired.id, wired.flow.chat.accepts, wired.flow.chat.file_bytes),
-            no_images=unseen,
-        )
-        with runtime.files.admit(caller.owner, name_address(request.scope)):
-            return await runtime.files.receive(_read_body(runtime, request, caller.owner, offer.most), offer)
-
-    return await _answer_upload(runtime, request, keep)
+    asked = request.query_params
+    caller = await _find_caller(runtime, request)
+    wired = await runtime.access.open_flow(caller, asked.get("flow", ""))
+    unseen = None if may_see_images(wired, runtime.models) else NO_IMAGES
+    offer = FileOffer(
+        *(caller.owner, asked.get("name", ""), wired.id, wired.flow.chat.accepts, wired.flow.chat.file_bytes),
+        no_images=unseen,
+    )
+    with runtime.files.admit(caller.owner, name_address(request.scope)):
+        pieces = _read_body(runtime, request, caller.owner, offer.most)
+        return _describe(await runtime.files.receive(pieces, offer))
 
 
 async def _add_to_knowledge(runtime: Runtime, request: Request) -> Response:
     """Stores a file in a knowledge until it is removed; answers with its facts."""
+    asked = request.query_params
+    caller = await require_caller(runtime, request)
+    pieces = _read_body(runtime, request, caller.owner)
+    place = (asked.get("flow", ""), asked.get("knowledge", ""))
+    return _describe(
+        await knowledge_admin.add_file(runtime, caller, *place, file_name=asked.get("name", ""), pieces=pieces)
+    )
 
-    async def keep() -> StoredFile:
-        asked = request.query_params
-        caller = await require_caller(runtime, request)
-        pieces = _read_body(runtime, request, caller.owner)
-        place = (asked.get("flow", ""), asked.get("knowledge", ""))
-        return await knowledge_admin.add_file(runtime, caller, *place, file_name=asked.get("name", ""), pieces=pieces)
 
-    return await _answer_upload(runtime, request, keep)
+def _describe(file: StoredFile) -> Response:
+    kept = file.reference
+    return JSONResponse({"id": kept.id, "name": kept.name, "type": kept.media_type, "size": kept.size}, 201)
 
 
 def _read_body(runtime: Runtime, request: Request, owner: Owner, of_flow: int | None = None) -> AsyncIterator[bytes]:
@@ -108,31 +88,8 @@ def _read_body(runtime: Runtime, request: Request, owner: Owner, of_flow: int | 
     return read_pieces(request, limit=most, max_wait=max_wait, too_large=partial(too_large_error, most))
 
 
-async def _answer_upload(
-    runtime: Runtime, request: Request, keep: Callable[[], Coroutine[Any, Any, StoredFile]]
-) -> Response:
-    if find_own_origin(request.scope, runtime.settings.public_url) is None:
-        return refuse(_NOT_OURS)
-    try:
-        kept = (await keep()).reference
-    except NotSignedIn:
-        return refuse(_SIGN_IN)
-    except FlowNotFound:
-        return explain_missing(request.scope)
-    except ClientDisconnect:
-        return Response(status_code=499)
-    except FlowgroundError as error:
-        return JSONResponse({"detail": error.message, "hint": error.hint}, find_status(error))
-    return JSONResponse({"id": kept.id, "name": kept.name, "type": kept.media_type, "size": kept.size}, 201)
-
-
-async def _send(runtime: Runtime, request: Request, sent: SentFiles, *, is_shown: bool) -> Response:
-    if not is_own_download(request):
-        return refuse(_NOT_OURS)
-    try:
-        file = await _find_file(runtime, request)
-    except NotSignedIn:
-        return refuse(_SIGN_IN)
+async def _send(runtime: Runtime, request: Request, *, sent: SentFiles, is_shown: bool) -> Response:
+    file = await _find_file(runtime, request)
     if file is None or (is_shown and file.reference.media_type not in IMAGES):
         return explain_missing(request.scope)
 
@@ -146,17 +103,12 @@ async def _send(runtime: Runtime, request: Request, sent: SentFiles, *, is_shown
 
 
 async def _delete(runtime: Runtime, request: Request) -> Response:
-    if find_own_origin(request.scope, runtime.settings.public_url) is None:
-        return refuse(_NOT_OURS)
-    try:
-        file = await _find_file(runtime, request)
-    except NotSignedIn:
-        return refuse(_SIGN_IN)
+    file = await _find_file(runtime, request)
     if file is None:
         return explain_missing(request.scope)
     await runtime.store.write(files.delete_file, key=file.reference.id, owners=[file.owner])
     runtime.forget_files()
-    return JSONResponse({"deleted": True}, headers={"cache-control": "no-store"})
+    return JSONResponse({"deleted": True}, headers=_NO_STORE)
 
 
 async def _find_caller(runtime: Runtime, request: Request) -> Caller:
@@ -182,70 +134,63 @@ class _Ticket(BaseModel):
 
 def make_session_routes(runtime: Callable[[], Runtime], sent: SentFiles) -> list[BaseRoute]:
     """POST /session/start and /session/end, GET /session/my-data; and /public_flow without a flow, which leads home."""
-    routes = _SessionRoutes(runtime, sent)
     return [
-        Route("/session/start", routes.start, methods=["POST"]),
-        Route("/session/end", routes.end, methods=["POST"]),
-        Route("/session/my-data", routes.send_my_data, methods=["GET"]),
+        Route("/session/start", partial(answer_page, runtime, _start), methods=["POST"]),
+        Route("/session/end", partial(answer_page, runtime, _end), methods=["POST"]),
+        Route("/session/my-data", partial(answer_page, runtime, partial(_send_my_data, sent=sent)), methods=["GET"]),
         Route("/public_flow", _go_home),
         Route("/public_flow/", _go_home),
     ]
 
 
-class _SessionRoutes:
-    def __init__(self, runtime: Callable[[], Runtime], sent: SentFiles) -> None:
-        self._runtime, self._sent = runtime, sent
+async def _start(runtime: Runtime, request: Request) -> Response:
+    """Exchanges a one-time ticket, which a page gave to this browser, for the sign-in cookie."""
+    settings, sent = runtime.settings, read_cookies(request.scope, runtime.settings)
+    if not sent.visitor:
+        return refuse(NOT_OURS)
+    ticket = await _read_ticket(request, seconds=settings.limits.request_seconds)
+    agent = request.headers.get("user-agent")
+    value = await runtime.sign_in.redeem(ticket, sent.visitor, agent) if ticket else None
+    if value is None:
+        return refuse("The sign-in took too long. Please sign in again.", 400)
+    # One browser, one sign-in: its earlier cookies end, wherever they were copied to.
+    await _end_sign_ins(runtime, sent)
+    answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
+    days, is_secure = settings.cookie.expiry_days, _is_https_there(request)
+    set_cookie(answer, settings.cookie.name, value, days=days, is_secure=is_secure)
+    return answer
 
-    async def start(self, request: Request) -> Response:
-        """Exchanges a one-time ticket, which a page gave to this browser, for the sign-in cookie."""
-        settings, sign_in = self._runtime().settings, self._runtime().sign_in
-        origin = find_own_origin(request.scope, settings.public_url)
-        sent = read_cookies(request.scope, settings)
-        if origin is None or not sent.visitor:
-            return refuse(_NOT_OURS)
-        ticket = await _read_ticket(request, seconds=settings.limits.request_seconds)
-        agent = request.headers.get("user-agent")
-        value = await sign_in.redeem(ticket, sent.visitor, agent) if ticket else None
-        if value is None:
-            return refuse("The sign-in took too long. Please sign in again.", 400)
-        # One browser, one sign-in: its earlier cookies end, wherever they were copied to.
-        await self._end_sign_ins(sent)
-        answer = JSONResponse({"signed_in": True}, headers=_NO_STORE)
-        # The Origin is the browser's own view of the address: right behind any proxy, without trusting its headers.
-        is_secure = origin.startswith("https:")
-        set_cookie(answer, settings.cookie.name, value, days=settings.cookie.expiry_days, is_secure=is_secure)
-        return answer
 
-    async def end(self, request: Request) -> Response:
-        """Ends the sign-in, wherever its cookie was copied to."""
-        settings = self._runtime().settings
-        origin = find_own_origin(request.scope, settings.public_url)
-        if origin is None:
-            return refuse(_NOT_OURS)
-        await self._end_sign_ins(read_cookies(request.scope, settings))
-        answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
-        drop_cookie(answer, settings.cookie.name, is_secure=origin.startswith("https:"))
-        return answer
+async def _end(runtime: Runtime, request: Request) -> Response:
+    """Ends the sign-in, wherever its cookie was copied to."""
+    await _end_sign_ins(runtime, read_cookies(request.scope, runtime.settings))
+    answer = JSONResponse({"signed_in": False}, headers=_NO_STORE)
+    drop_cookie(answer, runtime.settings.cookie.name, is_secure=_is_https_there(request))
+    return answer
 
-    async def send_my_data(self, request: Request) -> Response:
-        """Sends a person's own data as a file, if the sign-in cookie is there: Streamlit's /media would check none."""
-        if not is_own_download(request):
-            return refuse(_NOT_OURS)
-        runtime = self._runtime()
-        for value in read_cookies(request.scope, runtime.settings).sign_ins:
-            caller = await runtime.sign_in.verify_cookie(value)
-            if caller is not None and caller.kind == "member":
-                pieces = await account.read_data(runtime.access, caller)
-                how = {"media_type": "application/json", "disposition": _DISPOSITION}
-                return self._sent.send(pieces, request, to=caller.owner, **how)
-        return refuse(_SIGN_IN)
 
-    async def _end_sign_ins(self, sent: SentCookies) -> None:
-        sign_in = self._runtime().sign_in
-        for value in (*sent.sign_ins, sent.bare_sign_in):
-            caller = await sign_in.verify_cookie(value)
-            if caller is not None and caller.sign_in_id is not None:
-                await sign_in.revoke(caller.sign_in_id)
+def _is_https_there(request: Request) -> bool:
+    """Whether the browser speaks https: its Origin is its own view of the address, right behind any proxy, without
+    trusting headers of proxies."""
+    return request.headers["origin"].startswith("https:")
+
+
+async def _send_my_data(runtime: Runtime, request: Request, *, sent: SentFiles) -> Response:
+    """Sends a person's own data as a file, if the sign-in cookie is there: Streamlit's /media would check none."""
+    for value in read_cookies(request.scope, runtime.settings).sign_ins:
+        caller = await runtime.sign_in.verify_cookie(value)
+        if caller is not None and caller.kind == "member":
+            pieces = await account.read_data(runtime.access, caller)
+            how = {"media_type": "application/json", "disposition": _DISPOSITION}
+            return sent.send(pieces, request, to=caller.owner, **how)
+    raise NotSignedIn("Sign in first.")
+
+
+async def _end_sign_ins(runtime: Runtime, sent: SentCookies) -> None:
+    for value in (*sent.sign_ins, sent.bare_sign_in):
+        caller = await runtime.sign_in.verify_cookie(value)
+        if caller is not None and caller.sign_in_id is not None:
+            await runtime.sign_in.revoke(caller.sign_in_id)
 
 
 async def _go_home(_: Request) -> Response:
@@ -253,14 +198,10 @@ async def _go_home(_: Request) -> Response:
 
 
 async def _read_ticket(request: Request, *, seconds: float) -> str | None:
-    """The ticket in the body; None for another body, or if it does not come within these seconds."""
-    body = b""
+    """The ticket in the body; None for another body, or if it does not come in time."""
+    too_large = partial(too_large_error, _TICKET_BYTES)
     try:
-        async with asyncio.timeout(seconds):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > _TICKET_BYTES:
-                    return None
-        return _Ticket.model_validate_json(body).ticket
-    except (TimeoutError, ClientDisconnect, ValidationError):
+        pieces = read_pieces(request, limit=_TICKET_BYTES, max_wait=seconds, too_large=too_large)
+        return _Ticket.model_validate_json(b"".join([piece async for piece in pieces])).ticket
+    except (RequestError, ValidationError):
         return None

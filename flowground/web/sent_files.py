@@ -8,18 +8,20 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from flowground.api.errors import answer_error
 from flowground.app.runtime import Runtime
 from flowground.core.caller import SESSION_ID_CHARS, Caller, Owner
 from flowground.core.citations import describe_kept, name_place, split_cited
-from flowground.core.errors import FlowNotFound, NotSignedIn, StoreUnavailable
+from flowground.core.errors import FlowgroundError, FlowNotFound, NotSignedIn, StoreUnavailable
 from flowground.core.messages import join_surrogates
 from flowground.store.runs import transcripts
 from flowground.store.runs.records import StoredMessage, find_sender_name, list_file_names
@@ -27,9 +29,11 @@ from flowground.store.runs.transcripts import ChatHead
 from flowground.store.sql import encode_json
 from flowground.ui.conversation.messages import CUT_REASONS, find_text
 from flowground.web.cookies import find_caller, read_cookies
-from flowground.web.origin import is_own_download, name_address
+from flowground.web.origin import find_own_origin, is_own_download, name_address
 from flowground.web.refusal import explain_missing
 
+Handle = Callable[[Runtime, Request], Awaitable[Response]]
+NOT_OURS = "This does not come from a page of this server."
 FileFormat = Literal["markdown", "json"]
 VERSION = 1
 """Version of the JSON format; it grows with changes that readers would notice."""
@@ -164,10 +168,8 @@ def _make_name(title: str) -> str:
 def make_file_routes(runtime: Callable[[], Runtime], sent: "SentFiles") -> list[BaseRoute]:
     """`GET /export/chat?flow=…&session=…&as=markdown` (or `json`); `&at=public` from a shareable playground."""
 
-    async def send_chat(request: Request) -> Response:
-        return await _send_chat(runtime(), request, sent)
-
-    return [Route("/export/chat", send_chat, methods=["GET"])]
+    send = partial(_send_chat, sent=sent)
+    return [Route("/export/chat", partial(answer_page, runtime, send), methods=["GET"])]
 
 
 class SentFiles:
@@ -241,15 +243,34 @@ async def _encode(pieces: AsyncIterator[str]) -> AsyncIterator[bytes]:
         raise RuntimeError("the database went away while a file was sent") from error
 
 
-async def _send_chat(runtime: Runtime, request: Request, sent: SentFiles) -> Response:
-    """Sends a conversation. The 404 is the same for an unknown one, another person's, and a closed flow."""
-    if not is_own_download(request):
-        return refuse("This does not come from a page of this server.")
-    how = next((name for name in get_args(FileFormat) if name == request.query_params.get("as")), None)
+async def answer_page(runtime: Callable[[], Runtime], handle: Handle, request: Request) -> Response:
+    """The answer of `handle` to a request of a page of ours; to others, and for whoever may not, a refusal."""
+    settings = runtime().settings
+    is_ours = (
+        is_own_download(request)
+        if request.method in ("GET", "HEAD")
+        else find_own_origin(request.scope, settings.public_url)
+    )
+    if not is_ours:
+        return refuse(NOT_OURS)
     try:
-        file = await _find_file(runtime, request)
+        return await handle(runtime(), request)
     except NotSignedIn:
         return refuse("Sign in first.")
+    except FlowNotFound:
+        return explain_missing(request.scope)
+    except ClientDisconnect:
+        return Response(status_code=499)
+    except StoreUnavailable:
+        raise  # the edge answers
+    except FlowgroundError as error:
+        return answer_error(error)
+
+
+async def _send_chat(runtime: Runtime, request: Request, *, sent: SentFiles) -> Response:
+    """Sends a conversation. The 404 is the same for an unknown one, another person's, and a closed flow."""
+    how = next((name for name in get_args(FileFormat) if name == request.query_params.get("as")), None)
+    file = await _find_file(runtime, request)
     if file is None or how is None:
         return explain_missing(request.scope)
     pieces, disposition = file.write(runtime, how), file.write_disposition(how)
@@ -258,14 +279,11 @@ async def _send_chat(runtime: Runtime, request: Request, sent: SentFiles) -> Res
 
 
 async def _find_file(runtime: Runtime, request: Request) -> ChatFile | None:
-    """The conversation of the query; None if the caller has no such one. Raises NotSignedIn."""
+    """The conversation of the query; None if the caller has no such one. Raises NotSignedIn, FlowNotFound."""
     asked = request.query_params
     flow, session, is_public = asked.get("flow", ""), asked.get("session", ""), asked.get("at") == "public"
     caller = await require_caller(runtime, request, shared_flow=flow if is_public else None)
-    try:
-        wired = await runtime.access.open_flow(caller, flow)
-    except FlowNotFound:
-        return None
+    wired = await runtime.access.open_flow(caller, flow)
     owner = str(caller.owner)
     found = await runtime.store.read(
         transcripts.find_head, flow_id=wired.id, owner=owner, session_id=session[:SESSION_ID_CHARS]
