@@ -11,7 +11,7 @@ from flowground.ui.conversation.socket import ConversationEndpoint
 from flowground.web.edge import Edge, Started
 from flowground.web.first_load import FirstLoad
 from flowground.web.open_pages import OpenSockets
-from flowground.web.origin import find_own_origin, is_from_this_computer, is_https
+from flowground.web.origin import Proxies, find_own_origin, is_from_this_computer, is_https
 from flowground.web.paths import API_KEY, hide_secrets, is_api, strip_flow_prefix
 from tests.running import running
 
@@ -188,7 +188,7 @@ async def test_what_only_the_edge_may_say_is_dropped_from_plain_requests_too(tmp
 
     async with running(tmp_path, {}) as runtime:
         sockets = OpenSockets(ConversationEndpoint(runtime), runtime.settings.limits, descriptors=1024)
-        started = Started(runtime, page, FirstLoad("index", pages=(), routes=()), sockets)
+        started = Started(runtime, page, FirstLoad("index", pages=(), routes=()), sockets, Proxies(()))
         edge = Edge(page, started=lambda: started)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=edge), base_url="http://127.0.0.1") as client:
             answer = await client.get("/media/x", headers={name: "{}", "X-Theirs": "kept"})

@@ -23,6 +23,7 @@ from flowground.ui.shims.uvicorn_server import find_server
 from flowground.web.edge import Edge, Started
 from flowground.web.first_load import FirstLoad, apply_colors, compose_index
 from flowground.web.open_pages import OpenSockets
+from flowground.web.origin import Proxies
 from flowground.web.process import Ending, allow_open_files, enable_malloc_trim, escape_log_lines
 from flowground.web.routes import make_page_file_routes, make_session_routes
 from flowground.web.sent_files import SentFiles, make_file_routes
@@ -78,6 +79,7 @@ class Web:
             api=create_api(self.get_runtime, allows_cors=settings.api.cors),
             files=FirstLoad(compose_index(settings), pages=self._list_pages(), routes=self._list_routes()),
             sockets=OpenSockets(ConversationEndpoint(runtime), settings.limits, descriptors=descriptors),
+            proxies=Proxies(settings.trusted_proxies),
         )
 
     async def _open(self) -> Runtime:

@@ -80,6 +80,7 @@ class Started:
     api: ASGIApp
     files: FirstLoad
     sockets: OpenSockets
+    proxies: Proxies
 
 
 class Edge:
@@ -88,13 +89,10 @@ class Edge:
     def __init__(self, app: ASGIApp, *, started: Callable[[], Started]) -> None:
         self.app = app
         self._started = started
-        self._proxies: Proxies | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            if self._proxies is None:
-                self._proxies = Proxies(self._started().runtime.settings.trusted_proxies)
-            self._proxies.settle(scope)
+            self._started().proxies.settle(scope)
             self._bound_cookies(scope)
         if scope["type"] == "http":
             try:
@@ -137,13 +135,9 @@ class Edge:
         if len(inner.get("query_string", b"")) > LONGEST_QUERY:
             await refusal.explain_long_address(scope)(scope, receive, send)
             return
-        if any(name.startswith(OURS) for name, _ in scope["headers"]):
-            inner = {**inner, "headers": _drop_ours(scope)}
+        inner = {**inner, "headers": _drop_ours(scope)}
         send = name_browser(runtime.settings, inner, send)
-        files = self._started().files
-        answer = await files.find_answer(inner)
-        if answer is None and files.is_nowhere(inner["path"]):
-            answer = refusal.explain_missing(scope)
+        answer = await self._started().files.find_answer(inner)
         await (answer or self.app)(inner, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:

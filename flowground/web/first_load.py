@@ -28,6 +28,7 @@ from flowground.settings.organization import OrganizationSettings
 from flowground.ui.assets import find_asset, list_assets
 from flowground.ui.shims import page_messages
 from flowground.web import paths
+from flowground.web.refusal import explain_missing
 
 _LEVEL = 9
 _PIECE_BYTES = 65_536
@@ -79,19 +80,16 @@ class FirstLoad:
 
     async def find_answer(self, scope: Scope) -> Response | None:
         """The answer; None for an address that is served elsewhere."""
-        if scope["method"] not in ("GET", "HEAD"):
-            return None
         path: str = scope["path"]
-        headers = Headers(scope=scope)
-        if path in self._files:
-            return await self._answer_file(path, headers)
-        if paths.is_page(path, self._pages):
-            return self._answer_index(headers)
-        return RedirectResponse("/") if path in _AT_ROOT else None
-
-    def is_nowhere(self, path: str) -> bool:
-        """Whether nothing is served at this address."""
-        return paths.is_nowhere(path, self._routes)
+        if scope["method"] in ("GET", "HEAD"):
+            headers = Headers(scope=scope)
+            if path in self._files:
+                return await self._answer_file(path, headers)
+            if paths.is_page(path, self._pages):
+                return self._answer_index(headers)
+            if path in _AT_ROOT:
+                return RedirectResponse("/")
+        return explain_missing(scope) if paths.is_nowhere(path, self._routes) else None
 
     def _answer_index(self, headers: Headers) -> Response:
         is_small = takes_gzip(headers)
