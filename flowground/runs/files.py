@@ -296,18 +296,14 @@ class Files:
         return kept
 
     async def _add(self, file: StoredFile, offer: FileOffer) -> StoredFile:
-        if offer.owner.kind != "knowledge":
-            return await self.store.write(
-                files.add_file, file=file, is_apart=offer.is_apart, **self._find_bounds(offer)
-            )
-        most = self.settings.limits.knowledge_bytes
-        return await self.store.write(files.add_knowledge_file, file=file, most=most, by=offer.by)
-
-    def _find_bounds(self, offer: FileOffer) -> dict[str, Any]:
-        limits = self.settings.limits
+        limits, public = self.settings.limits, self.settings.sharing.public
+        if offer.owner.kind == "knowledge":
+            most = limits.knowledge_bytes
+            return await self.store.write(files.add_knowledge_file, file=file, most=most, by=offer.by)
+        bounds = {"most": limits.person.file_bytes}
         if offer.owner.kind == "visitor":
-            return {"most": _MOST_OF_VISITOR, "most_of_flow": self.settings.sharing.public.flow_file_bytes}
-        return {"most": limits.person.file_bytes}
+            bounds = {"most": _MOST_OF_VISITOR, "most_of_flow": public.flow_file_bytes}
+        return await self.store.write(files.add_file, file=file, is_apart=offer.is_apart, **bounds)
 
     @contextmanager
     def admit(self, owner: Owner, address: str = "") -> Iterator[None]:
