@@ -35,7 +35,10 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     Admins and authors also find runs of deleted flows. A run whose process died is ended first. Raises RunNotFound.
     """
     run = await runtime.store.read(progress.find_run, run_id=run_id) if _RUN_ID.fullmatch(run_id) else None
-    if run is None or run.owner not in await _list_owners(runtime, caller):
+    owners: Sequence[str] = [str(caller.owner)]
+    if caller.person is not None:  # also those of their tokens and trials
+        owners = await runtime.store.read(conversations.list_owners, member=caller.person)
+    if run is None or run.owner not in owners:
         raise RunNotFound(run_id)
     reach = await runtime.access.list_reach(caller)
     if reach is not None and run.flow_id not in reach:
@@ -56,13 +59,6 @@ async def list_runs(
         await open_run(runtime, caller, after)
     flows = await runtime.access.list_reach(caller)
     return await runtime.store.read(session_lists.list_runs, owners=owners, flows=flows, after=after, limit=limit)
-
-
-async def _list_owners(runtime: Runtime, caller: Caller) -> Sequence[str]:
-    """The owners of the caller's runs: for a person, also those of their tokens and trials."""
-    if caller.person is None:
-        return [str(caller.owner)]
-    return await runtime.store.read(conversations.list_owners, member=caller.person)
 
 
 async def stop_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
