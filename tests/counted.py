@@ -42,7 +42,9 @@ def visitor(number: int = 0) -> Caller:
 async def begin(limits: RunLimits, caller: Caller, flow_id: str = "talk", came_from: str = "203.0.113.9") -> None:
     """What a page's message asks."""
     run = limits.open(caller, at_page=True, came_from=came_from)
+    await run.read()
     await run.read(flow_id)
+    run.count_request()
     run.count_request(flow_id)
     run.count_run(flow_id)
 

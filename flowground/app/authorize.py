@@ -131,17 +131,21 @@ async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedR
             wired = await runtime.access.open_flow(person, address)
             await _require_api(runtime, person, wired)
             run = runtime.run_limits.open(person, at_page=True)
+            await run.read()
             await run.read(wired.id)
+            run.count_request()
             run.count_request(wired.id)
             return AuthorizedRequest(asker, person.try_api(asker.sees, asker.sets), wired, run, now)
         case PersonChatting():
             person = await runtime.access.recheck(asker.caller)
             wired = await runtime.access.open_flow(person, address)
             run = runtime.run_limits.open(person, at_page=True, came_from=asker.came_from)
+            await run.read()
             await run.read(wired.id)
             if asker.tries_draft:
                 wired = runtime.access.find_draft(person, wired, is_run=True)
             runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
+            run.count_request()
             run.count_request(wired.id)
             if person.kind == "visitor":
                 runtime.retention_task.look_soon(VISITORS)
@@ -186,8 +190,8 @@ async def _authorize_program(runtime: Runtime, asker: TokenHolder, address: str)
         asker.on_count(allowance)
     try:
         wired = await runtime.access.open_flow(caller, address)
-        await run.read_of_flow(wired.id)
-        run.count_request_of_flow(wired.id)
+        await run.read(wired.id)
+        run.count_request(wired.id)
     except BaseException:
         run.release()
         raise

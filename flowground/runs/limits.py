@@ -159,24 +159,14 @@ class RunCount:
         return bool(self._own or self._limits.list_for_flows(self._caller) or self._limits.has_prices)
 
     async def read(self, flow_id: str | None = None) -> None:
-        """Reads what the caller and the flow used before. Await this before `count_request`."""
-        await self._limits.read(self._own)
-        if flow_id is not None:
-            await self.read_of_flow(flow_id)
-
-    async def read_of_flow(self, flow_id: str) -> None:
-        await self._limits.read(self._limits.list_of_flow(flow_id, self._caller))
+        """Reads what the caller used before, or what the flow did. Await this before `count_request`."""
+        await self._limits.read(self._own if flow_id is None else self._limits.list_of_flow(flow_id, self._caller))
 
     def count_request(self, flow_id: str | None = None) -> None:
-        """Counts the request in the minute of the caller, and of the flow. Raises RunLimitReached; then nothing is
+        """Counts the request in the minute of the caller, or of the flow. Raises RunLimitReached; then nothing is
         counted."""
-        self._take(self._own, is_request=True)
-        if flow_id is not None:
-            self.count_request_of_flow(flow_id)
-
-    def count_request_of_flow(self, flow_id: str) -> None:
-        """As `count_request`, for the flow alone."""
-        self._take(self._limits.list_of_flow(flow_id, self._caller), is_request=True)
+        meters = self._own if flow_id is None else self._limits.list_of_flow(flow_id, self._caller)
+        self._take(meters, is_request=True)
 
     def count_run(self, flow_id: str) -> None:
         """Counts the run in all limits but minutes, for the caller and the flow; raises as `count_request`."""
