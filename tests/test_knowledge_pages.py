@@ -219,7 +219,7 @@ async def test_an_answer_cites_a_page_of_the_web(tmp_path: Path, site: Site, cap
     flow = FLOW.replace("URLS", f"{site.url}/hotels, {site.url}/no")
     async with running(tmp_path, {"it": flow}, config={"outgoing": HERE}) as runtime:
         runtime.library.pace = LibraryTimes(0.05, 0.0)
-        runtime.library.look_soon()
+        runtime.library.watcher.look_soon()
         wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
         end = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, RunRequest("So [1]."))][-1]
         assert isinstance(end, TurnFinished)

@@ -173,7 +173,7 @@ async def open_library(folder: Path, providers: Providers) -> AsyncIterator[Libr
     section, find = KnowledgeSection(files=("*.txt",), embeddings="mine:small"), providers.find_embeddings
     homes, pace = IndexHomes(folder.parent / "data"), LibraryTimes(0.05, 0.0)
     library = Library(Catalogue(folder), {"all": section}, homes, find_embeddings=find, pace=pace)
-    library.start()
+    library.watcher.start()
     yield library
     await library.close()
 

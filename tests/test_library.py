@@ -12,6 +12,7 @@ from flowground.app.library import Library, LibraryTimes
 from flowground.core.errors import RunError
 from flowground.flows.folder import Catalogue
 from flowground.knowledge import IndexHomes, KnowledgeMissing
+from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.section import KnowledgeSection
 from tests.flow_texts import mistakes, parsed
 from tests.run_rows import eventually
@@ -66,6 +67,10 @@ def test_config_yaml_names_what_all_flows_may_look_up(tmp_path: Path) -> None:
     assert "did you mean files" in refusal(tmp_path, "knowledge:\n  a:\n    fils: [b]\n")
 
 
+def find_none(model: str) -> Embeddings:
+    raise AssertionError(model)
+
+
 class Shelf:
     """A folder of flows with a library that looks often."""
 
@@ -77,12 +82,14 @@ class Shelf:
         shared = {"rules": KnowledgeSection(files=("knowledge/rules.md",))}
         catalogue = Catalogue(folder)
         data = folder.parent / "data"
-        self.library = Library(catalogue, shared, IndexHomes(data), pace=LibraryTimes(0.05, 0.05))
+        self.library = Library(
+            catalogue, shared, IndexHomes(data), find_embeddings=find_none, pace=LibraryTimes(0.05, 0.05)
+        )
 
     def open_elsewhere(self, wait: float) -> Library:
         """One that has indexed nothing and looks at nothing, and whose questions wait so long."""
         homes = IndexHomes(self.folder.parent / "other")
-        return Library(Catalogue(self.folder), {}, homes, pace=LibraryTimes(wait=wait))
+        return Library(Catalogue(self.folder), {}, homes, find_embeddings=find_none, pace=LibraryTimes(wait=wait))
 
     def write(self, name: str, text: str, *, at: float = 1_600_000_000) -> None:
         path = self.folder / "knowledge" / name
@@ -117,7 +124,7 @@ def test_files_are_indexed_when_they_change(shelf: Shelf) -> None:
         return await shelf.find("Lyon") == texts
 
     async def watch() -> None:
-        shelf.library.start()
+        shelf.library.watcher.start()
         assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
         shelf.write("hotels.md", "Hotels in Lyon cost 130 euros.", at=1_600_000_100)
 
@@ -140,7 +147,7 @@ def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_th
         assert (await library.index(library.find("travel", "handbook"))).passages == 0
         assert await shelf.find("Lyon") == []  # there is nothing to wait for
         library.pace = LibraryTimes(60, 0.05)  # the question itself has it looked at
-        library.start()
+        library.watcher.start()
         await asyncio.sleep(0)
         shelf.write("hotels.md", "Hotels in Lyon cost 120 euros.")
         assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
@@ -171,7 +178,7 @@ def test_a_failure_is_told_and_the_next_look_tries_again(shelf: Shelf, caplog: p
     data.write_text("no folder")
 
     async def watch() -> None:
-        shelf.library.start()
+        shelf.library.watcher.start()
 
         async def has_failed() -> bool:
             return "travel/handbook" in shelf.library.states
@@ -229,8 +236,8 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
         async def is_asked() -> bool:
             return len(asked) == count
 
-        library = Library(Catalogue(tmp_path), shared, WatchedHomes(tmp_path / "data"))
-        library.start()
+        library = Library(Catalogue(tmp_path), shared, WatchedHomes(tmp_path / "data"), find_embeddings=find_none)
+        library.watcher.start()
         await eventually(is_asked)
         await library.close()
 

@@ -17,7 +17,6 @@ from flowground.knowledge import KnowledgeMissing
 from flowground.knowledge.building import IndexState
 from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.searching import Filters, Hit
-from flowground.knowledge.section import KnowledgeSection
 from flowground.runs.files import FileOffer, FileRefused, name_owner
 from flowground.store.runs import files
 from flowground.store.runs.files import AddedFiles, StoredFile
@@ -35,9 +34,7 @@ class ShownKnowledge:
     `unmatched` has a sentence for each filter of a flow that no file matches, `filtering` the components with filters.
     """
 
-    address: str
-    name: str
-    section: KnowledgeSection
+    entry: KnowledgeEntry
     may_change: bool
     indexed: Mapping[str, IndexedFile] | None
     is_outdated: bool
@@ -66,7 +63,28 @@ async def list_knowledge(runtime: Runtime, caller: Caller, flow_id: str) -> list
 async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> ShownKnowledge:
     """One knowledge as it is now. Raises NotSignedIn, FlowNotFound, StoreUnavailable."""
     _, place, may_change = await _admit(runtime, caller, flow_id)
-    return await _show(runtime, _find(runtime, place, name), may_change=may_change)
+    entry = _find(runtime, place, name)
+    owner = str(name_owner(entry.address))
+    uploads = await runtime.store.read(files.list_unsent, owners=[owner], flow_id=None, limit=files.MOST_ADDED)
+    try:
+        indexed = await entry.knowledge.list_files()
+    except KnowledgeMissing:
+        indexed = None
+    state = runtime.library.states.get(entry.address, IndexState())
+    finds_words = bool(entry.refused) or await entry.knowledge.is_without_vectors(entry.sources)
+    lacks = indexed is not None and finds_words
+    return ShownKnowledge(
+        entry,
+        may_change,
+        indexed,
+        await runtime.library.is_outdated(entry),
+        lacks,
+        entry.refused or (state.report.vectors if lacks and state.report else ""),
+        state,
+        uploads,
+        await runtime.library.list_unmatched(entry, indexed or {}),
+        runtime.library.list_filtering(entry),
+    )
 
 
 async def find_passages(
@@ -108,7 +126,7 @@ async def add_file(
     offer = FileOffer(name_owner(entry.address), file_name, by=str(caller.owner))
     with runtime.files.admit(offer.owner):
         kept = await runtime.files.receive(pieces, offer)
-    runtime.library.look_soon()
+    runtime.library.watcher.look_soon()
     return kept
 
 
@@ -118,7 +136,7 @@ async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str,
     owner = str(name_owner(entry.address))
     await runtime.store.write(files.remove_knowledge_file, key=key, owner=owner, by=str(caller.owner))
     runtime.forget_files()
-    runtime.library.look_soon()
+    runtime.library.watcher.look_soon()
 
 
 async def list_orphaned(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:
@@ -174,29 +192,3 @@ def _find(runtime: Runtime, flow_id: str, name: str) -> KnowledgeEntry:
         if entry.name == name:
             return entry
     raise FlowNotFound(name)
-
-
-async def _show(runtime: Runtime, entry: KnowledgeEntry, *, may_change: bool) -> ShownKnowledge:
-    owner = str(name_owner(entry.address))
-    uploads = await runtime.store.read(files.list_unsent, owners=[owner], flow_id=None, limit=files.MOST_ADDED)
-    try:
-        indexed = await entry.knowledge.list_files()
-    except KnowledgeMissing:
-        indexed = None
-    state = runtime.library.states.get(entry.address, IndexState())
-    finds_words = bool(entry.refused) or await entry.knowledge.is_without_vectors(entry.sources)
-    lacks = indexed is not None and finds_words
-    return ShownKnowledge(
-        entry.address,
-        entry.name,
-        entry.section,
-        may_change,
-        indexed,
-        await runtime.library.is_outdated(entry),
-        lacks,
-        entry.refused or (state.report.vectors if lacks and state.report else ""),
-        state,
-        uploads,
-        await runtime.library.list_unmatched(entry, indexed or {}),
-        runtime.library.list_filtering(entry),
-    )

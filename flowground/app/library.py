@@ -15,7 +15,7 @@ from typing import Any
 
 from flowground.components.base import LookedUp, LookUp
 from flowground.components.knowledge import Retrieve
-from flowground.core.errors import FlowgroundError, NoDocuments, ProviderError, ProviderRefused, RunError
+from flowground.core.errors import FlowgroundError, NoDocuments, ProviderError, RunError
 from flowground.core.words import count, suggest
 from flowground.flows.folder import Catalogue
 from flowground.flows.wiring import WiredFlow
@@ -81,12 +81,8 @@ async def list_no_uploads(address: str) -> Sequence[AddedFile]:  # noqa: ARG001 
     return ()
 
 
-def _refuse_embeddings(model: str) -> Embeddings:
-    raise ProviderRefused(f"There is nobody here who knows {model}.")
-
-
 class Library:
-    """The knowledge of one process. `start` belongs to the runtime's loop; all else works without `start`.
+    """The knowledge of one process. `watcher` keeps it indexed once it was started; all else works without.
 
     `pages` fetches web pages; without it no web page is indexed.
     """
@@ -97,7 +93,7 @@ class Library:
         shared: Mapping[str, KnowledgeSection],
         homes: IndexHomes,
         *,
-        find_embeddings: Callable[[str], Embeddings] = _refuse_embeddings,
+        find_embeddings: Callable[[str], Embeddings],
         list_uploads: ListUploads = list_no_uploads,
         pages: WebPages | None = None,
         pace: LibraryTimes = _USUAL,
@@ -110,7 +106,7 @@ class Library:
         self._pages, self.pace = pages, pace
         self._opened: dict[str, Knowledge] = {}
         self._warned: set[str] = set()
-        self._watcher = LibraryWatcher(self, catalogue, homes)
+        self.watcher = LibraryWatcher(self, catalogue, homes)
         self.states: dict[str, IndexState] = {}
         """Address -> the progress or result of indexing in this process."""
 
@@ -182,7 +178,7 @@ class Library:
             if time.monotonic() >= end:
                 raise self._missing_error(entry.address)
             if not has_asked:
-                self.look_soon()
+                self.watcher.look_soon()
             has_asked = True
             await asyncio.sleep(_WAIT_STEP)
 
@@ -308,17 +304,9 @@ class Library:
             if knowledge := self._opened.pop(address, None):
                 knowledge.close()
 
-    def look_soon(self) -> None:
-        """Checks now whether files changed, where this process keeps indexes. From any thread."""
-        self._watcher.look_soon()
-
-    def start(self) -> None:
-        """Starts to keep indexes."""
-        self._watcher.start()
-
     async def close(self) -> None:
         """Ends the task and closes all knowledge; the next process begins an unfinished index again."""
-        await self._watcher.close()
+        await self.watcher.close()
         for knowledge in self._opened.values():
             knowledge.close()
         self._homes.close()
@@ -365,7 +353,7 @@ class LibraryWatcher:
         self._pauses: dict[str, float] = {}
 
     def look_soon(self) -> None:
-        """Wakes the task, where it was started. From any thread."""
+        """Checks now whether files changed, where the task was started. From any thread."""
         if self._task:
             self._task.get_loop().call_soon_threadsafe(self._woken.set)
 

@@ -49,7 +49,7 @@ from flowground.flows.folder import Catalogue
 from flowground.flows.tweaks import apply_tweaks
 from flowground.flows.wiring import WiredFlow
 from flowground.knowledge import IndexHomes
-from flowground.knowledge.extraction import Extracted, ExtractionLimits
+from flowground.knowledge.extraction import ExtractionLimits
 from flowground.knowledge.extraction.extractors import Extractors
 from flowground.providers import Providers
 from flowground.runs import files
@@ -124,7 +124,6 @@ class Runtime:
         self._tasks: set[asyncio.Task[object]] = set()
         self.is_stopping = False
         """Whether running turns are being cancelled because the process shuts down."""
-        self._is_ending = False
 
     async def start(self) -> None:
         """Keeps the running loop and starts the tasks of the process. Raises ConfigError."""
@@ -133,7 +132,7 @@ class Runtime:
         await self.interruptions.start()
         self.models.start()
         self.retention_task.start()
-        self.library.start()
+        self.library.watcher.start()
 
     def forget_files(self) -> None:
         """Schedules the deletion of bytes, after rows that may have had files were deleted. From any thread."""
@@ -228,12 +227,11 @@ class Runtime:
 
     def refuse_when_ending(self) -> None:
         """Raises ShuttingDown once `stop_runs` was called: it would not wait for a turn that begins now."""
-        if self._is_ending:
+        if self.admission.is_closed:
             raise ShuttingDown(hint="Try again in a moment.")
 
     async def stop_runs(self, grace: float) -> None:
         """Waits up to `grace` seconds for running turns, then cancels them and waits for their end."""
-        self._is_ending = True
         self.admission.close()
         if running := set(self._tasks):
             if grace:
@@ -310,7 +308,7 @@ class RunReach:
         self.outside = Outside(
             look_ups=look_ups,
             ask=self._outgoing.ask,
-            extract=self._read_page,
+            extract=lambda data, name: self._extractor.extract(data, name, whose=WHOSE.get()),
             search=search,
             ask_database=self._databases.ask,
             find_function=self._functions.find,
@@ -318,9 +316,6 @@ class RunReach:
             read_file=self._texts.read,
             servers=self._servers,
         )
-
-    async def _read_page(self, data: bytes, name: str) -> Extracted:
-        return await self._extractor.extract(data, name, whose=WHOSE.get())
 
     async def close(self) -> None:
         """Closes connections, ends queries and processes."""

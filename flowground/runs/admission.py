@@ -35,14 +35,14 @@ class Admission:
         """How many places each person holds."""
         self._waiting: dict[asyncio.Future[None], tuple[float, str]] = {}
         """Waiting runs, first come first: when each came, and whose it is."""
-        self._is_closed = False
+        self.is_closed = False
 
     async def acquire(self, left: Leaving | None = None, *, whose: str = "") -> None:
         """Takes one place; waits where none is free, or this person's share is used up.
 
         Raises ServerBusy, ShuttingDown; and when `left` returns first, its error or ClientDisconnected.
         """
-        if self._is_closed:
+        if self.is_closed:
             raise ShuttingDown(hint="Try again in a moment.")
         held = self._held.get(whose, 0)
         if self._free and held < max(_SHARE, self._free + 1):
@@ -94,7 +94,7 @@ class Admission:
 
     def close(self) -> None:
         """Rejects waiting and new runs with ShuttingDown."""
-        self._is_closed = True
+        self.is_closed = True
         waiting, self._waiting = self._waiting, {}
         for place in waiting:
             place.set_exception(ShuttingDown(hint="Try again in a moment."))
@@ -124,7 +124,8 @@ class RunPlace:
             try:
                 await self._admission.acquire(left, whose=self._whose)
             except BaseException:
-                self.undo()
+                if self.count:  # it was not begun
+                    self.count.undo()
                 raise
             self._is_held = True
 
@@ -133,11 +134,6 @@ class RunPlace:
 
     def __exit__(self, *_: object) -> None:
         self.release()
-
-    def undo(self) -> None:
-        """Uncounts a run that was not begun."""
-        if self.count:
-            self.count.undo()
 
     def release(self) -> None:
         """Releases what is held; a second call does nothing."""

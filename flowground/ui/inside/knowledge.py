@@ -107,10 +107,10 @@ def _render_nothing(*, is_of_flow: bool) -> None:
 def _render_chosen(caller: Caller, place: tuple[str, str]) -> None:
     with bridge.render_refusals():
         shown = bridge.call(knowledge_admin.read_knowledge(runtime.get(), caller, *place))
-        st.header(words.escape(shown.name), anchor=False)
+        st.header(words.escape(shown.entry.name), anchor=False)
         _render_sources(shown, is_shared=not place[0])
         _render_state(shown)
-        if shown.may_change and shown.section.uploads:
+        if shown.may_change and shown.entry.section.uploads:
             _render_uploads(place, shown.filtering)
         _render_notes(shown)
         _render_unmatched(shown)
@@ -121,13 +121,13 @@ def _render_chosen(caller: Caller, place: tuple[str, str]) -> None:
 
 
 def _render_sources(shown: ShownKnowledge, *, is_shared: bool) -> None:
-    patterns = ", ".join(f"`{pattern}`" for pattern in shown.section.files)
+    patterns = ", ".join(f"`{pattern}`" for pattern in shown.entry.section.files)
     parts = (
         "For all flows, by config.yaml" if is_shared else "",
         f"{patterns} below the flows folder" if patterns else "",
-        f"{words.count(len(shown.section.urls), 'page')} of the web" if shown.section.urls else "",
-        "files that are added here" if shown.section.uploads else "",
-        f"by meaning with `{shown.section.embeddings}`" if shown.section.embeddings else "",
+        f"{words.count(len(shown.entry.section.urls), 'page')} of the web" if shown.entry.section.urls else "",
+        "files that are added here" if shown.entry.section.uploads else "",
+        f"by meaning with `{shown.entry.section.embeddings}`" if shown.entry.section.embeddings else "",
     )
     st.caption(begin_sentence(words.join(parts)))
 
@@ -144,7 +144,7 @@ def _render_state(shown: ShownKnowledge) -> None:
         icon, color = ":material/warning:", "orange"
     elif shown.is_outdated:
         changed = "Pages are asked again in a moment, and what changed is read"
-        changed = changed if shown.section.urls else "Files changed; they are read in a moment"
+        changed = changed if shown.entry.section.urls else "Files changed; they are read in a moment"
         says = changed if shown.indexed else "Not indexed yet; that begins soon"
     elif not shown.indexed:
         says, icon, color = "Nothing is in it yet", ":material/inbox:", "gray"
@@ -201,7 +201,7 @@ def _render_unmatched(shown: ShownKnowledge) -> None:
 
 
 def _name_source(shown: ShownKnowledge) -> str:
-    return "source" if shown.section.urls else "file"
+    return "source" if shown.entry.section.urls else "file"
 
 
 def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
@@ -212,7 +212,7 @@ def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
         source = f"{UPLOADS_FOLDER}{file.reference.name}"
         known = indexed.pop(source, None)
         added.append((source, known if known and known.signature == file.reference.sha256 else None, file))
-    if shown.section.uploads:  # an indexed upload that is not listed was removed
+    if shown.entry.section.uploads:  # an indexed upload that is not listed was removed
         indexed = {source: file for source, file in indexed.items() if not file.source.startswith(UPLOADS_FOLDER)}
     others = sorted(indexed.values(), key=lambda file: (not file.note, file.source))
     return [*added, *((file.source, file, None) for file in others)]
@@ -234,8 +234,10 @@ def _render_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
                 if file and shown.may_change:
                     _render_remove(place, file)
 
-    st.subheader("Files and pages" if shown.section.urls else "Files", anchor=False)
-    render_list(f"knowledge:{shown.address}", "Search files", find, render, empty=_write_empty(shown), size=_FILES)
+    st.subheader("Files and pages" if shown.entry.section.urls else "Files", anchor=False)
+    render_list(
+        f"knowledge:{shown.entry.address}", "Search files", find, render, empty=_write_empty(shown), size=_FILES
+    )
 
 
 def _is_address(source: str) -> bool:
@@ -249,9 +251,9 @@ def _write_source(source: str) -> str:
 
 
 def _write_empty(shown: ShownKnowledge) -> str:
-    if shown.section.uploads and shown.may_change:
+    if shown.entry.section.uploads and shown.may_change:
         return "None yet. Add some above: a few seconds later flows find what stands in them."
-    if shown.section.files and not shown.section.uploads:
+    if shown.entry.section.files and not shown.entry.section.uploads:
         return "None yet: the flows folder has no file of these names."
     return "None yet."
 
