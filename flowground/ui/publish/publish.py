@@ -1,25 +1,34 @@
 """The Publish menu: the shareable playground's toggle and link, who may open it, who asks to, and its preview.
 
+*Who can open it*: everyone, named people and groups, or anybody; until when; the API too; and an invitation. No list
+grows with the organization: of many people only those are shown who were chosen or found by a word. An invitation gives
+somebody new an account by a one-time link, which leads to the flow.
+
 The preview shows the shareable playground as somebody else meets it (`?as=member`), to those who may publish the flow.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from urllib.parse import quote
 
 import streamlit as st
 
-from flowground.access.sharing import SIGNED_OUT, SOMEBODY, count_users, preview_as, publish, read_sharing
+from flowground.access import groups, people
+from flowground.access.roster import find_name
+from flowground.access.sharing import SIGNED_OUT, SOMEBODY, count_users, preview_as, publish, read_sharing, share
 from flowground.app import runtime
 from flowground.core.caller import Caller
 from flowground.core.errors import FlowgroundError, NotSignedIn
 from flowground.flows.wiring import WiredFlow
-from flowground.store.publications import Sharing
+from flowground.store.people.groups import Group
+from flowground.store.people.members import Member
+from flowground.store.publications import Audience, Sharing
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
-from flowground.ui.page.parts import begin_sentence, render_action, schedule_dialog, spell_sharing
-from flowground.ui.publish import sharing
+from flowground.ui.page.names import name_person
+from flowground.ui.page.parts import ListPage, NamedPage, begin_sentence, render_action, schedule_dialog, spell_sharing
 from flowground.ui.shell import access_requests, opening
 from flowground.ui.shims.streamlit_process import StopException
 from flowground.ui.sign_in import sign_in
@@ -28,6 +37,24 @@ _PREVIEW_PARAMETER = "as"
 _PREVIEW_NAMES = {SOMEBODY: "any member", SIGNED_OUT: "somebody signed out"}
 
 _REFUSED = "publish:refused"
+
+_MOST_OFFERED = 100
+"""Most people or groups that are offered in the field itself; of more, one searches."""
+_MOST_FOUND = 6
+_MOST_CHIPS = 200
+_MOST_OPENERS = 20
+_SEARCHED_CHARS = 100
+
+_INVITED = "invitation:names"
+
+AUDIENCES: dict[Audience, tuple[str, str]] = {
+    "organization": ("Everyone in your organization", "Whoever can sign in here."),
+    "people": ("People and groups", "Only those chosen below."),
+    "public": ("Anybody with the link", "Without sign-in. Every answer costs what your model costs."),
+}
+
+_DAYS = 7
+"""Days from today to the default last day."""
 
 
 def count_requests(caller: Caller, wired: WiredFlow) -> int | None:
@@ -86,7 +113,7 @@ def _render_off(caller: Caller, wired: WiredFlow) -> None:
 
 def _render_settings(wired: WiredFlow) -> None:
     key = f"publish:settings:{wired.id}"
-    render_action("Who can open it", _close_menu, wired, sharing.open_settings, key=key, icon="group", kind="secondary")
+    render_action("Who can open it", _close_menu, wired, open_settings, key=key, icon="group", kind="secondary")
 
 
 def _render_summary(caller: Caller, wired: WiredFlow) -> None:
@@ -157,6 +184,238 @@ def _ask_first_account(wired: WiredFlow) -> None:
         f"**admin**, and **{words.escape(wired.name)}** is shared together with it."
     )
     sign_in.render_first_account(key="publish:account", shares=wired.id)
+
+
+@st.dialog("Who can open it", width="medium", icon=":material/group:")
+def open_settings(wired: WiredFlow) -> None:
+    """The dialog. *Save* takes effect at everybody's next action, or once the flow is shared."""
+    caller = require_visitor()
+    with bridge.render_refusals():
+        now = bridge.ask(read_sharing, caller, wired.id)
+        if not now.is_shared:
+            st.caption("The flow is not shared now. This is whom the switch in *Publish* will open it to.")
+        draft = _render_choices(caller, wired, now)
+        render_openers(draft, now)
+        if now.is_shared and not now.is_expired and draft != now:
+            st.warning(f"Not saved. Currently **{spell_sharing(now)}**.")
+        with st.container(horizontal=True):
+            is_saved = st.button("Save", type="primary", key=f"sharing:save:{wired.id}")
+            is_inviting = caller.role == "admin" and st.button(
+                "Invite somebody new",
+                icon=":material/person_add:",
+                key=f"sharing:invite:{wired.id}",
+                help="What is chosen above is saved first.",
+            )
+        if is_saved or (is_inviting and draft != now):
+            bridge.ask(share, caller, wired.id, draft)
+            reach = spell_sharing(draft)
+            st.toast(begin_sentence(reach) if now.is_shared else f"When turned on: {reach}", icon=":material/check:")
+        if is_inviting:
+            schedule_dialog(wired.id, partial(_open_invitation, wired))
+        if is_saved or is_inviting:
+            st.rerun()
+
+
+def _render_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharing:
+    offered: list[Audience] = [key for key in AUDIENCES if key != "public" or runtime.get().access.allow_public]
+    chosen = st.radio(
+        "Who",
+        offered,
+        index=offered.index(before.audience) if before.audience in offered else 0,
+        format_func=lambda key: AUDIENCES[key][0],
+        captions=[AUDIENCES[key][1] for key in offered],
+        key=f"sharing:audience:{wired.id}",
+        label_visibility="collapsed",
+    )
+    draft = replace(before, audience=chosen)
+    if chosen == "people":
+        members, groups = render_audience_names(caller, wired, draft)
+        draft = replace(draft, members=members, groups=groups)
+    shares_api = st.checkbox(
+        "Share the API too",
+        value=before.shares_api,
+        key=f"sharing:api:{wired.id}",
+        help="They may make application tokens for this flow and run it from programs.",
+    )
+    last = browser.find_last_day(before.expires_at) if before.expires_at else browser.find_today() + timedelta(_DAYS)
+    expires_at = parts.render_last_day("sharing", wired.id, last, is_on=before.expires_at is not None, says="Shared")
+    return replace(draft, shares_api=shares_api, expires_at=expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field in which people or groups are chosen.
+
+    `find(words, most)` gives ids with names, `name(ids)` the names of those that still exist. `key` and `find_key` are
+    keys of the session; `nothing` is shown if a search finds none.
+    """
+
+    label: str
+    key: str
+    find_key: str
+    placeholder: str
+    nothing: str
+    find: Callable[[str, int], NamedPage]
+    name: Callable[[Collection[str]], Mapping[str, str]]
+
+
+def render_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
+    """The fields for people and groups; returns the chosen ids."""
+    offered = _make_people(caller, wired), _make_groups(caller, wired)
+    if not any(field.find("", 1).count for field in offered) and not draft.members | draft.groups:
+        st.caption("There is nobody to choose yet: authors and admins open every flow.")
+    people, chosen_groups = offered
+    return _render_field(people, draft.members), _render_field(chosen_groups, draft.groups)
+
+
+def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
+    """Offers members only: authors and admins open every flow anyway."""
+
+    def find(searched: str, most: int) -> NamedPage:
+        found, count = bridge.ask(people.find_people, caller, searched, is_member_only=True, limit=most)
+        return ListPage([(one.id, name_person(one)) for one in found], count)
+
+    def name(ids: Collection[str]) -> Mapping[str, str]:
+        return {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
+
+    return _Field(
+        "People",
+        f"sharing:people:{wired.id}",
+        f"sharing:find:{wired.id}",
+        "A name or an address",
+        "Nobody by that name. Authors and admins need not be chosen: they open every flow.",
+        find,
+        name,
+    )
+
+
+def _make_groups(caller: Caller, wired: WiredFlow) -> _Field:
+    def find(searched: str, most: int) -> NamedPage:
+        found, count = bridge.ask(groups.find_groups, caller, searched, limit=most)
+        return ListPage([(group.id, _name_group(group)) for group in found], count)
+
+    def name(ids: Collection[str]) -> Mapping[str, str]:
+        return {group.id: _name_group(group) for group in bridge.ask(groups.list_groups, caller, ids)}
+
+    return _Field(
+        "Groups",
+        f"sharing:groups:{wired.id}",
+        f"sharing:find_groups:{wired.id}",
+        "A group's name",
+        "No group by that name.",
+        find,
+        name,
+    )
+
+
+def _name_group(group: Group) -> str:
+    return f"{group.name} ({group.size:,})"
+
+
+def _render_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
+    """A field; returns the chosen ids. `before`: ids that were chosen when the dialog was opened."""
+    chosen = [str(one) for one in st.session_state.get(field.key, sorted(before))]
+    offered = field.find("", _MOST_OFFERED)
+    if not offered.count and not chosen:
+        return frozenset()
+    is_searched = offered.count > _MOST_OFFERED
+    if is_searched:
+        _render_search(field, chosen)
+    if len(chosen) > _MOST_CHIPS:
+        st.caption(f"{len(chosen):,} are chosen. A group is easier to keep than so many names.")
+        return frozenset(chosen)
+    names = dict(field.name(chosen)) | ({} if is_searched else dict(offered.shown))
+    options = sorted({*names, *chosen}, key=lambda one: find_name(names, one))
+    if field.key not in st.session_state:
+        st.session_state[field.key] = [one for one in options if one in before]
+    picked = st.multiselect(
+        field.label,
+        options,
+        format_func=lambda one: find_name(names, one),
+        key=field.key,
+        placeholder="None are chosen yet" if is_searched else f"Choose {field.label.lower()}",
+    )
+    return frozenset(picked)
+
+
+def _render_search(field: _Field, chosen: list[str]) -> None:
+    """A search field, with a button for each result that adds it."""
+    searched = st.text_input(
+        f"Find {field.label.lower()}",
+        key=field.find_key,
+        type="search",
+        icon=":material/search:",
+        placeholder=field.placeholder,
+        max_chars=_SEARCHED_CHARS,
+        live=True,
+    )
+    searched = (searched or "")[:_SEARCHED_CHARS].strip()
+    if not searched:
+        return
+    found = field.find(searched, _MOST_FOUND)
+    if not found.count:
+        st.caption(field.nothing)
+    with st.container(horizontal=True, gap="xsmall", key=f"{field.key}:found"):
+        for one, label in found.shown:
+            st.button(
+                words.escape(label),
+                icon=":material/check:" if one in chosen else ":material/add:",
+                disabled=one in chosen,
+                key=f"{field.key}:add:{one}",
+                on_click=_add,
+                args=(field.key, [*chosen, one]),
+            )
+    if found.count > len(found.shown):
+        st.caption(f"and {found.count - len(found.shown):,} more: type more of the name")
+
+
+def _add(key: str, chosen: list[str]) -> None:
+    st.session_state[key] = chosen
+
+
+def render_openers(draft: Sharing, now: Sharing) -> None:
+    """How many people may open the flow with this draft; in an expander, the first of them."""
+    found, count = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_MOST_OPENERS)
+    who = "Anybody" if draft.audience == "public" else words.count(count, "person", "people")
+    after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
+    label = f"{who} can open it" + (f", once {' and '.join(after)}" if after else "")
+    label += "" if draft.audience == "public" else " (authors and admins included)"
+    with st.expander(label, key="sharing:resolved", icon=":material/visibility:", on_change="rerun") as opened:
+        if opened.open:
+            for member in found:
+                st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft)}]]")
+            if count > len(found):
+                st.caption(f"and {count - len(found):,} more")
+
+
+def _write_reason(member: Member, draft: Sharing) -> str:
+    if member.role != "member":
+        return f"{member.role}, always"
+    if draft.audience != "people":
+        return "in your organization"
+    return "chosen" if member.id in draft.members else "in a chosen group"
+
+
+@st.dialog("Invite somebody to this flow", icon=":material/person_add:", on_dismiss="rerun")
+def _open_invitation(wired: WiredFlow) -> None:
+    """For admins: a form with names for the account, then its link, once. Where the flow is shared with named people,
+    the account is one of them."""
+    parts.close_done()
+    with bridge.render_refusals():
+        caller = require_visitor()
+        now, flow = bridge.ask(read_sharing, caller, wired.id), words.escape(wired.name)
+        slot = st.empty()
+        with slot.container():
+            opens = f"**{flow}** opens for them{'' if now.is_shared else ' once it is shared'}"
+            st.markdown(f"They choose a password, and {opens}.")
+            shown, name = parts.render_names("Name", key=_INVITED)
+            is_sent = st.button("Make the invitation", type="primary", key="invitation:make")
+        if not is_sent:
+            return
+        link, secret = bridge.ask(people.invite_to_flow, caller, wired.id, name, display_name=shown)
+        slot.empty()
+        who, again = shown.strip() or name.strip(), partial(parts.empty_names, _INVITED)
+        parts.render_one_time_link(link, secret, who=who, key="invitation", flow=wired.id, again=again)
 
 
 def render_preview_links(wired: WiredFlow) -> None:
