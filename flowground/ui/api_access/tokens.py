@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import streamlit as st
 
@@ -18,7 +19,7 @@ from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import ListPage, render_action, render_list
+from flowground.ui.page.parts import render_action, render_list
 from flowground.ui.sign_in import sign_in
 
 _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "Every flow I may run"}
@@ -141,16 +142,13 @@ def render_tokens(caller: Caller, wired: WiredFlow) -> None:
     st.markdown("**Application tokens**")
     parts.render_left_for_tokens(caller, wired)
 
-    def find(searched: str, offset: int) -> ListPage[StoredToken]:
-        page = bridge.ask(application_tokens.find_page, caller, searched, flow_id=wired.id, limit=_ROWS, offset=offset)
-        return ListPage(*page)
-
     def render(tokens: Sequence[StoredToken]) -> None:
         names = read_names({token.owner for token in tokens if token.owner})
         for token in tokens:
             _render_row(caller, wired, token, names)
 
-    render_list(f"flow_tokens:{wired.id}", "Search tokens", find, render, empty="None yet.", size=_ROWS)
+    find = partial(application_tokens.find_page, flow_id=wired.id)
+    render_list(f"flow_tokens:{wired.id}", "Search tokens", find, caller, render, empty="None yet.", size=_ROWS)
 
 
 def _render_form(caller: Caller, wired: WiredFlow) -> None:

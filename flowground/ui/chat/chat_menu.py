@@ -21,7 +21,7 @@ from flowground.store.runs import conversations, session_lists, transcripts
 from flowground.store.runs.shared_chats import SharedChat
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
-from flowground.ui.page.parts import PAGE, ListPage, mark_gone, render_action, render_confirm, render_list
+from flowground.ui.page.parts import mark_gone, render_action, render_confirm, render_list
 
 _EXPORT_PATH = "/export/chat"
 """The route in flowground/web/sent_files.py."""
@@ -35,7 +35,6 @@ _SHARED_DAYS = 30
 _LINKS_REFUSED = "shared:refused"
 _LINK_REVOKED = "shared:revoked"
 """Set for the run that shows that a link was revoked."""
-_LINKS_LIST = "shared"
 SHARED_CHAT_PATH = "/shared_chat"
 
 _MENU_REFUSED = "chat:menu:refused"
@@ -307,12 +306,9 @@ def _describe(link: SharedChat) -> str:
 def render_own_links(caller: Caller) -> None:
     """All links of this person, a page at a time."""
     _render_changes()
-
-    def find(searched: str, offset: int) -> ListPage[SharedChat]:
-        return ListPage(*bridge.ask(shared_chats.list_own, caller, searched, limit=PAGE, offset=offset))
-
     empty = "None. *Share* in a chat's menu makes a link that colleagues can open."
-    render_list(_LINKS_LIST, "Search shared chats", find, partial(_render_own, caller), empty=empty)
+    render = partial(_render_own, caller)
+    render_list("shared", "Search shared chats", shared_chats.list_own, caller, render, empty=empty)
 
 
 def _render_own(caller: Caller, links: Sequence[SharedChat]) -> None:

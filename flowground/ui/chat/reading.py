@@ -89,12 +89,12 @@ def render_shared(caller: Caller, key: str) -> None:
     st.markdown(f":gray[{words.join(facts)}]")
     if chat.is_cut:
         st.caption(f"The newest {words.count(chat.messages, 'message')} of a longer chat.")
-    page, number = find_in_pages(
-        _NAME, key, lambda before: ListPage(*bridge.ask(shared_chats.read_page, opened, offset=before))
+    messages, count, number = find_in_pages(
+        _NAME, key, lambda before: bridge.ask(shared_chats.read_page, opened, offset=before)
     )
-    shown = [_write(message) for message in page.shown]
+    shown = [_write(message) for message in messages]
     _render(key=make_key(f"reading:{key}"), data=[{"messages": shown, "by": opened.by, "name": wired.name}])
-    render_pages(_NAME, key, page.count, number)
+    render_pages(_NAME, key, count, number)
 
 
 def _write(message: SharedMessage) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 import streamlit as st
 
+from flowground.access import Access
 from flowground.access.insides import may_see_inside
 from flowground.app import knowledge_admin, runtime
 from flowground.app.knowledge_admin import ShownKnowledge
 from flowground.core.caller import Caller
 from flowground.core.errors import FlowNotFound
-from flowground.core.words import write_size
+from flowground.core.words import fold, has_words, write_size
 from flowground.knowledge.extraction import ENDINGS, READABLE
 from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.searching import Filters, Hit, explain_unmatched
@@ -115,7 +116,7 @@ def _render_chosen(caller: Caller, place: tuple[str, str]) -> None:
         _render_notes(shown)
         _render_unmatched(shown)
         _render_search(caller, place, (shown.indexed or {}).values())
-        _render_files(place, shown)
+        _render_files(caller, place, shown)
         if _is_coming(shown):
             _watch(place, _make_signature(shown))
 
@@ -218,13 +219,13 @@ def _list_entries(shown: ShownKnowledge) -> list[_KnownFile]:
     return [*added, *((file.source, file, None) for file in others)]
 
 
-def _render_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
+def _render_files(caller: Caller, place: tuple[str, str], shown: ShownKnowledge) -> None:
     entries = _list_entries(shown)
 
-    def find(searched: str, offset: int) -> ListPage[_KnownFile]:
-        wanted = words.fold(searched).split()
-        found = [entry for entry in entries if words.has_words(entry[0], wanted)]
-        return ListPage(found[offset : offset + _FILES], len(found))
+    async def find(_: Access, __: Caller, words: str, *, limit: int, offset: int) -> ListPage[_KnownFile]:
+        wanted = fold(words).split()
+        found = [entry for entry in entries if has_words(entry[0], wanted)]
+        return found[offset : offset + limit], len(found)
 
     def render(items: Sequence[_KnownFile]) -> None:
         for source, indexed, file in items:
@@ -235,9 +236,8 @@ def _render_files(place: tuple[str, str], shown: ShownKnowledge) -> None:
                     _render_remove(place, file)
 
     st.subheader("Files and pages" if shown.entry.section.urls else "Files", anchor=False)
-    render_list(
-        f"knowledge:{shown.entry.address}", "Search files", find, render, empty=_write_empty(shown), size=_FILES
-    )
+    name, empty = f"knowledge:{shown.entry.address}", _write_empty(shown)
+    render_list(name, "Search files", find, caller, render, empty=empty, size=_FILES)
 
 
 def _is_address(source: str) -> bool:

@@ -6,12 +6,11 @@ block of Streamlit's has a *Copy* button that neither a keyboard nor a thumb rea
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import streamlit as st
@@ -121,6 +120,11 @@ _SEARCHED_CHARS = 100
 
 T = TypeVar("T")
 
+ListPage = tuple[Sequence[T], int]
+"""A page of a list, and the number of entries of the whole list."""
+NamedPage = ListPage[tuple[str, str]]
+"""Ids with names."""
+
 OFF_ICON = ":material/power_settings_new:"
 
 
@@ -191,28 +195,6 @@ def hide_other_button(key: str) -> Iterator[None]:
         yield
 
 
-class Counted(Protocol):
-    """A page of a list, with the number of entries of the whole list."""
-
-    @property
-    def count(self) -> int: ...
-
-
-C = TypeVar("C", bound=Counted)
-
-
-@dataclass(frozen=True, slots=True)
-class ListPage(Generic[T]):
-    """`shown` of `count` entries."""
-
-    shown: Sequence[T]
-    count: int
-
-
-NamedPage = ListPage[tuple[str, str]]
-"""Ids with names."""
-
-
 def render_search(name: str, label: str, *, width: int | Literal["stretch"] = 260) -> str:
     """A search field of the list of this name; returns its text, which the session has under `NAME:search`."""
     searched = st.text_input(
@@ -232,7 +214,8 @@ def render_search(name: str, label: str, *, width: int | Literal["stretch"] = 26
 def render_list(
     name: str,
     label: str,
-    find: Callable[[str, int], ListPage[T]],
+    find: Callable[..., Coroutine[Any, Any, ListPage[T]]],
+    caller: Caller,
     render: Callable[[Sequence[T]], None],
     *,
     empty: str = "",
@@ -240,29 +223,37 @@ def render_list(
 ) -> None:
     """A list, a page at a time, with a search field if it is longer than a page. `name` is its prefix of keys.
 
-    `find` gets the searched text and the number of entries before the page. `empty` is shown for an empty list.
+    `find` is a function of flowground/access, or one like them: it gets the caller, the searched `words`, and as
+    `limit` and `offset` the size of a page and the number of entries before it. `empty` is shown for an empty list.
     """
     searched = str(st.session_state.get(f"{name}:search") or "")[:_SEARCHED_CHARS].strip()
-    page, number = find_in_pages(name, searched, lambda offset: find(searched, offset), size=size)
-    if searched or page.count > size:
+    shown, count, number = find_in_pages(
+        name,
+        searched,
+        lambda offset: bridge.ask(find, caller, words=searched, limit=size, offset=offset),
+        size=size,
+    )
+    if searched or count > size:
         render_search(name, label)
     says = "No results." if searched else empty
-    if says and not page.count:
+    if says and not count:
         st.caption(says)
-    render(page.shown)
-    render_pages(name, searched, page.count, number, size=size)
+    render(shown)
+    render_pages(name, searched, count, number, size=size)
 
 
-def find_in_pages(name: str, searched: str, find: Callable[[int], C], *, size: int = PAGE) -> tuple[C, int]:
-    """The page that is shown, and its number. `find` gets the number of entries before the page.
+def find_in_pages(
+    name: str, searched: str, find: Callable[[int], ListPage[T]], *, size: int = PAGE
+) -> tuple[Sequence[T], int, int]:
+    """The page that is shown, the number of entries of the whole list, and the page's number.
 
-    If the list became shorter than that, its first page is shown.
+    `find` gets the number of entries before the page. If the list became shorter than that, its first page is shown.
     """
     number = int(st.session_state.get(_make_key(name, searched), 1))
-    found = find((number - 1) * size)
-    if number > 1 and found.count <= (number - 1) * size:
-        return find(0), 1
-    return found, number
+    shown, count = find((number - 1) * size)
+    if number > 1 and count <= (number - 1) * size:
+        return *find(0), 1
+    return shown, count, number
 
 
 def render_pages(name: str, searched: str, count: int, number: int, *, size: int = PAGE) -> None:

@@ -17,7 +17,7 @@ from flowground.ui.api_access.tokens import render_revoke, write_token_facts
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import bind_to_caller, read_address, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import PAGE, ListPage, render_action, render_confirm, render_list
+from flowground.ui.page.parts import render_action, render_confirm, render_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import sign_in
 from flowground.ui.sign_in.sign_in import render_new_password
@@ -70,9 +70,6 @@ def render_sign_ins(caller: Caller) -> None:
     """The person's sign-ins. This browser's own is marked; it signs out in the sidebar."""
     bridge.render_kept(_REFUSED)
 
-    def find(searched: str, offset: int) -> ListPage[BrowserSignIn]:
-        return ListPage(*bridge.ask(account.find_sign_ins, caller, searched, limit=PAGE, offset=offset))
-
     def render(items: Sequence[BrowserSignIn]) -> None:
         for item in items:
             is_this_browser = item.id == caller.sign_in_id
@@ -82,15 +79,11 @@ def render_sign_ins(caller: Caller) -> None:
                 if not is_this_browser:
                     render_action("Sign out", _sign_out, caller, item.id, key=f"account:out:{item.id}")
 
-    render_list("sign_ins", "Search sign-ins", find, render)
+    render_list("sign_ins", "Search sign-ins", account.find_sign_ins, caller, render)
 
 
 def render_tokens(caller: Caller) -> None:
     """The person's tokens, for whatever flow."""
-
-    def find(searched: str, offset: int) -> ListPage[StoredToken]:
-        page = bridge.ask(application_tokens.find_page, caller, searched, is_own=True, limit=PAGE, offset=offset)
-        return ListPage(*page)
 
     def render(tokens: Sequence[StoredToken]) -> None:
         for token in tokens:
@@ -99,14 +92,12 @@ def render_tokens(caller: Caller) -> None:
                 render_revoke(caller, token, _REFUSED, key=f"account:revoke:{token.id}")
 
     empty = "None yet. Make them under *API access* of a flow whose API is shared with you."
-    render_list("own_tokens", "Search tokens", find, render, empty=empty)
+    find = partial(application_tokens.find_page, is_own=True)
+    render_list("own_tokens", "Search tokens", find, caller, render, empty=empty)
 
 
 def render_files(caller: Caller) -> None:
     """The files of this person and of their programs."""
-
-    def find(searched: str, offset: int) -> ListPage[StoredFile]:
-        return ListPage(*bridge.ask(account.find_files, caller, searched, limit=PAGE, offset=offset))
 
     def render(items: Sequence[StoredFile]) -> None:
         for item in items:
@@ -117,7 +108,7 @@ def render_files(caller: Caller) -> None:
                 st.link_button("Download", f"{FILE}?id={file.id}", key=f"account:file_download:{file.id}")
                 render_action("Delete", _delete_file, caller, file.id, key=f"account:file_delete:{file.id}")
 
-    render_list("own_files", "Search files", find, render, empty="None yet.")
+    render_list("own_files", "Search files", account.find_files, caller, render, empty="None yet.")
 
 
 @bind_to_caller
@@ -156,12 +147,8 @@ def _delete() -> None:
 def render_all_tokens(caller: Caller) -> None:
     st.caption("Organization tokens were created from the command line or before the first account.")
     bridge.render_kept(_TOKENS_REFUSED)
-
-    def find(searched: str, offset: int) -> ListPage[StoredToken]:
-        return ListPage(*bridge.ask(application_tokens.find_page, caller, searched, limit=PAGE, offset=offset))
-
-    empty = "None yet. They are made in a flow's *API access*."
-    render_list("tokens", "Search tokens", find, partial(_render_tokens, caller), empty=empty)
+    empty, render = "None yet. They are made in a flow's *API access*.", partial(_render_tokens, caller)
+    render_list("tokens", "Search tokens", application_tokens.find_page, caller, render, empty=empty)
 
 
 def _render_tokens(caller: Caller, tokens: Sequence[StoredToken]) -> None:

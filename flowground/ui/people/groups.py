@@ -19,7 +19,6 @@ from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import name_person, read_names
 from flowground.ui.page.parts import (
     PAGE,
-    ListPage,
     NamedPage,
     find_in_pages,
     render_action,
@@ -48,20 +47,18 @@ def render_groups(caller: Caller) -> None:
     if is_sent:
         with bridge.render_refusals():
             bridge.ask(groups.add, caller, name)
-    page, number = find_in_pages(
-        "groups",
-        searched,
-        lambda offset: ListPage(*bridge.ask(groups.find_groups, caller, searched, limit=PAGE, offset=offset)),
+    found, count, number = find_in_pages(
+        "groups", searched, lambda offset: bridge.ask(groups.find_groups, caller, searched, limit=PAGE, offset=offset)
     )
-    ids = [group.id for group in page.shown]
+    ids = [group.id for group in found]
     first = bridge.ask(groups.list_first_members, caller, ids, most=_MOST_NAMED)
     names = read_names({member for members in first.values() for member in members})
-    for group in page.shown:
+    for group in found:
         _render_row(group, [find_name(names, member) for member in first[group.id]])
-    if not page.count:
+    if not count:
         says = "A group lets you share flows with several people by one name."
         st.caption("No group by that name." if searched else says)
-    render_pages("groups", searched, page.count, number)
+    render_pages("groups", searched, count, number)
 
 
 def _render_row(group: Group, named: Sequence[str]) -> None:
@@ -120,11 +117,11 @@ def render_members(group: Group) -> None:
     def find_inside(searched: str, offset: int) -> NamedPage:
         ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
         known = {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
-        return ListPage([(key, find_name(known, key)) for key in ids], count)
+        return [(key, find_name(known, key)) for key in ids], count
 
     def find_outside(searched: str) -> NamedPage:
         found, count = bridge.ask(people.find_people, caller, searched, not_in=group.id, limit=_MOST_OFFERED)
-        return ListPage([(one.id, name_person(one)) for one in found], count)
+        return [(one.id, name_person(one)) for one in found], count
 
     _render_sides(
         MembershipEditor(
@@ -167,7 +164,7 @@ def choose_groups(member: Member) -> None:
 
 
 def _name(found: Sequence[Group], count: int) -> NamedPage:
-    return ListPage([(group.id, group.name) for group in found], count)
+    return [(group.id, group.name) for group in found], count
 
 
 @bind_to_caller
@@ -180,33 +177,27 @@ def _change(caller: Caller, group_id: str, member: str, is_added: bool) -> None:
 def _render_sides(sides: MembershipEditor) -> None:
     searched = render_search(sides.name, sides.search, width="stretch")
     bridge.render_kept(_REFUSED)
-    inside, number = find_in_pages(sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_ROWS)
-    outside = sides.find_outside(searched)
-    if searched and not inside.count and not outside.count:
+    inside, count, number = find_in_pages(
+        sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_ROWS
+    )
+    outside, found = sides.find_outside(searched)
+    if searched and not count and not found:
         st.caption("No results.")
         return
-    _render_outside(sides, outside, is_searched=bool(searched))
-    count = f" :gray[{inside.count:,}]" if inside.count else ""
-    st.markdown(f"**{sides.inside}**{count}")
-    if not inside.count:
+    if found:
+        st.markdown(f"**{sides.outside}**")
+        with st.container(horizontal=True, gap="xsmall", key="memberships:outside"):
+            for key, label in outside:
+                name = words.escape(label)
+                render_action(name, sides.change, key, True, key=f"memberships:add:{key}", icon="add", kind="secondary")
+        if more := found - len(outside):
+            st.caption(f"and {more:,} more: {'write more of the name' if searched else 'search for them'}")
+    st.markdown(f"**{sides.inside}**" + (f" :gray[{count:,}]" if count else ""))
+    if not count:
         st.caption("No results" if searched else sides.empty)
     with st.container(key="memberships:inside", gap=None):
-        for key, label in inside.shown:
+        for key, label in inside:
             with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):
                 st.markdown(words.escape(label), width="stretch")
                 render_action("Remove", sides.change, key, False, key=f"memberships:remove:{key}")
-    render_pages(sides.name, searched, inside.count, number, size=_ROWS)
-
-
-def _render_outside(sides: MembershipEditor, outside: NamedPage, *, is_searched: bool) -> None:
-    """What may be added."""
-    if not outside.count:
-        return
-    st.markdown(f"**{sides.outside}**")
-    with st.container(horizontal=True, gap="xsmall", key="memberships:outside"):
-        for key, label in outside.shown:
-            name = words.escape(label)
-            render_action(name, sides.change, key, True, key=f"memberships:add:{key}", icon="add", kind="secondary")
-    if outside.count > len(outside.shown):
-        more = outside.count - len(outside.shown)
-        st.caption(f"and {more:,} more: {'write more of the name' if is_searched else 'search for them'}")
+    render_pages(sides.name, searched, count, number, size=_ROWS)

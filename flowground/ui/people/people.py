@@ -21,7 +21,6 @@ from flowground.ui.page.bridge import require_visitor
 from flowground.ui.page.names import find_display_name
 from flowground.ui.page.parts import (
     PAGE,
-    ListPage,
     close_done,
     empty_names,
     find_in_pages,
@@ -54,19 +53,17 @@ def render_people(caller: Caller) -> None:
             _invite()
         st.space("stretch")
         searched = render_search("people", "Search people")
-    found, number = find_in_pages(
-        "people",
-        searched,
-        lambda offset: ListPage(*bridge.ask(find_people, caller, searched, limit=PAGE, offset=offset)),
+    found, count, number = find_in_pages(
+        "people", searched, lambda offset: bridge.ask(find_people, caller, searched, limit=PAGE, offset=offset)
     )
-    ids = [member.id for member in found.shown]
+    ids = [member.id for member in found]
     names = bridge.ask(groups.list_names_of, caller, ids)
     links = {link.member: link for link in bridge.ask(people.list_links, caller, ids=ids)}
-    for member in found.shown:
+    for member in found:
         _render_row(caller, member, names.get(member.id, ()), links.get(member.id))
-    if not found.count:
+    if not count:
         st.caption("Nobody by that name.")
-    render_pages("people", searched, found.count, number)
+    render_pages("people", searched, count, number)
 
 
 def _render_row(caller: Caller, member: Member, belongs_to: Sequence[str], link: PasswordLink | None) -> None:
@@ -192,19 +189,16 @@ def _change_role(member: Member) -> None:
 def _show_sign_ins(member: Member) -> None:
     caller = require_visitor()
 
-    def find(searched: str, offset: int) -> ListPage[BrowserSignIn]:
-        page = bridge.ask(people.find_sign_ins, caller, member.id, searched, limit=_SIGN_INS, offset=offset)
-        return ListPage(*page)
-
     def render(items: Sequence[BrowserSignIn]) -> None:
         for item in items:
             name, since = words.escape(browser.write_name(item.agent)), browser.write_moment(item.created_at)
             st.markdown(f"**{name}** :gray[since {since}]")
 
-    if not find("", 0).count:
+    find = partial(people.find_sign_ins, member=member.id)
+    if not bridge.ask(find, caller, limit=1)[1]:
         st.write(f"{words.escape(member.display_name)} is not signed in anywhere.")
         return
-    render_list(f"person:sign_ins:{member.id}", "Search sign-ins", find, render, size=_SIGN_INS)
+    render_list(f"person:sign_ins:{member.id}", "Search sign-ins", find, caller, render, size=_SIGN_INS)
     icon = ":material/logout:"
     render_submit(
         "Sign out everywhere",

@@ -28,7 +28,7 @@ from flowground.store.publications import Audience, Sharing
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import name_person
-from flowground.ui.page.parts import ListPage, NamedPage, begin_sentence, render_action, schedule_dialog, spell_sharing
+from flowground.ui.page.parts import NamedPage, begin_sentence, render_action, schedule_dialog, spell_sharing
 from flowground.ui.shell import access_requests, opening
 from flowground.ui.shims.streamlit_process import StopException
 from flowground.ui.sign_in import sign_in
@@ -43,7 +43,6 @@ _MOST_OFFERED = 100
 _MOST_FOUND = 6
 _MOST_CHIPS = 200
 _MOST_OPENERS = 20
-_SEARCHED_CHARS = 100
 
 _INVITED = "invitation:names"
 
@@ -246,14 +245,12 @@ def _render_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharin
 class _Field:
     """A field in which people or groups are chosen.
 
-    `find(words, most)` gives ids with names, `name(ids)` the names of those that still exist. `key` and `find_key` are
-    keys of the session; `nothing` is shown if a search finds none.
+    `find(words, most)` gives ids with names, `name(ids)` the names of those that still exist. `nothing` is shown if a
+    search finds none.
     """
 
     label: str
     key: str
-    find_key: str
-    placeholder: str
     nothing: str
     find: Callable[[str, int], NamedPage]
     name: Callable[[Collection[str]], Mapping[str, str]]
@@ -262,7 +259,7 @@ class _Field:
 def render_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
     """The fields for people and groups; returns the chosen ids."""
     offered = _make_people(caller, wired), _make_groups(caller, wired)
-    if not any(field.find("", 1).count for field in offered) and not draft.members | draft.groups:
+    if not any(field.find("", 1)[1] for field in offered) and not draft.members | draft.groups:
         st.caption("There is nobody to choose yet: authors and admins open every flow.")
     people, chosen_groups = offered
     return _render_field(people, draft.members), _render_field(chosen_groups, draft.groups)
@@ -273,7 +270,7 @@ def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
 
     def find(searched: str, most: int) -> NamedPage:
         found, count = bridge.ask(people.find_people, caller, searched, is_member_only=True, limit=most)
-        return ListPage([(one.id, name_person(one)) for one in found], count)
+        return [(one.id, name_person(one)) for one in found], count
 
     def name(ids: Collection[str]) -> Mapping[str, str]:
         return {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
@@ -281,8 +278,6 @@ def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
     return _Field(
         "People",
         f"sharing:people:{wired.id}",
-        f"sharing:find:{wired.id}",
-        "A name or an address",
         "Nobody by that name. Authors and admins need not be chosen: they open every flow.",
         find,
         name,
@@ -292,7 +287,7 @@ def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
 def _make_groups(caller: Caller, wired: WiredFlow) -> _Field:
     def find(searched: str, most: int) -> NamedPage:
         found, count = bridge.ask(groups.find_groups, caller, searched, limit=most)
-        return ListPage([(group.id, _name_group(group)) for group in found], count)
+        return [(group.id, _name_group(group)) for group in found], count
 
     def name(ids: Collection[str]) -> Mapping[str, str]:
         return {group.id: _name_group(group) for group in bridge.ask(groups.list_groups, caller, ids)}
@@ -300,8 +295,6 @@ def _make_groups(caller: Caller, wired: WiredFlow) -> _Field:
     return _Field(
         "Groups",
         f"sharing:groups:{wired.id}",
-        f"sharing:find_groups:{wired.id}",
-        "A group's name",
         "No group by that name.",
         find,
         name,
@@ -315,16 +308,16 @@ def _name_group(group: Group) -> str:
 def _render_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
     """A field; returns the chosen ids. `before`: ids that were chosen when the dialog was opened."""
     chosen = [str(one) for one in st.session_state.get(field.key, sorted(before))]
-    offered = field.find("", _MOST_OFFERED)
-    if not offered.count and not chosen:
+    offered, count = field.find("", _MOST_OFFERED)
+    if not count and not chosen:
         return frozenset()
-    is_searched = offered.count > _MOST_OFFERED
+    is_searched = count > _MOST_OFFERED
     if is_searched:
         _render_search(field, chosen)
     if len(chosen) > _MOST_CHIPS:
         st.caption(f"{len(chosen):,} are chosen. A group is easier to keep than so many names.")
         return frozenset(chosen)
-    names = dict(field.name(chosen)) | ({} if is_searched else dict(offered.shown))
+    names = dict(field.name(chosen)) | ({} if is_searched else dict(offered))
     options = sorted({*names, *chosen}, key=lambda one: find_name(names, one))
     if field.key not in st.session_state:
         st.session_state[field.key] = [one for one in options if one in before]
@@ -340,23 +333,14 @@ def _render_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
 
 def _render_search(field: _Field, chosen: list[str]) -> None:
     """A search field, with a button for each result that adds it."""
-    searched = st.text_input(
-        f"Find {field.label.lower()}",
-        key=field.find_key,
-        type="search",
-        icon=":material/search:",
-        placeholder=field.placeholder,
-        max_chars=_SEARCHED_CHARS,
-        live=True,
-    )
-    searched = (searched or "")[:_SEARCHED_CHARS].strip()
+    searched = parts.render_search(field.key, f"Find {field.label.lower()}", width="stretch")
     if not searched:
         return
-    found = field.find(searched, _MOST_FOUND)
-    if not found.count:
+    found, count = field.find(searched, _MOST_FOUND)
+    if not count:
         st.caption(field.nothing)
     with st.container(horizontal=True, gap="xsmall", key=f"{field.key}:found"):
-        for one, label in found.shown:
+        for one, label in found:
             st.button(
                 words.escape(label),
                 icon=":material/check:" if one in chosen else ":material/add:",
@@ -365,8 +349,8 @@ def _render_search(field: _Field, chosen: list[str]) -> None:
                 on_click=_add,
                 args=(field.key, [*chosen, one]),
             )
-    if found.count > len(found.shown):
-        st.caption(f"and {found.count - len(found.shown):,} more: type more of the name")
+    if more := count - len(found):
+        st.caption(f"and {more:,} more: type more of the name")
 
 
 def _add(key: str, chosen: list[str]) -> None:
@@ -375,17 +359,18 @@ def _add(key: str, chosen: list[str]) -> None:
 
 def render_openers(draft: Sharing, now: Sharing) -> None:
     """How many people may open the flow with this draft; in an expander, the first of them."""
-    found, count = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_MOST_OPENERS)
+    openers, count = bridge.ask(people.find_who_may_open, replace(draft, is_shared=True), limit=_MOST_OPENERS)
     who = "Anybody" if draft.audience == "public" else words.count(count, "person", "people")
     after = [word for word, is_needed in (("saved", draft != now), ("shared", not now.is_shared)) if is_needed]
     label = f"{who} can open it" + (f", once {' and '.join(after)}" if after else "")
     label += "" if draft.audience == "public" else " (authors and admins included)"
     with st.expander(label, key="sharing:resolved", icon=":material/visibility:", on_change="rerun") as opened:
-        if opened.open:
-            for member in found:
-                st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft)}]]")
-            if count > len(found):
-                st.caption(f"and {count - len(found):,} more")
+        if not opened.open:
+            return
+        for member in openers:
+            st.markdown(f"{words.escape(name_person(member))} :small[:gray[{_write_reason(member, draft)}]]")
+        if more := count - len(openers):
+            st.caption(f"and {more:,} more")
 
 
 def _write_reason(member: Member, draft: Sharing) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import streamlit as st
 
@@ -15,7 +16,7 @@ from flowground.store.people.access_requests import AccessRequest
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import bind_to_caller, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import ListPage, render_action, render_list
+from flowground.ui.page.parts import render_action, render_list
 
 _REFUSED = "requests:refused"
 _DECIDED = "requests:decided"
@@ -79,16 +80,13 @@ def render_requests(caller: Caller, *, place: str, flow_id: str | None = None, s
     if not _may_decide(caller):
         return
 
-    def find(searched: str, offset: int) -> ListPage[AccessRequest]:
-        found = bridge.ask(sharing.find_waiting, caller, searched, flow_id=flow_id, limit=size, offset=offset)
-        return ListPage(*found)
-
     def render(requests: Sequence[AccessRequest]) -> None:
         names = read_names({one.member for one in requests})
         for request in requests:
             _render_row(caller, request, place, find_name(names, request.member))
 
-    render_list(f"requests:{place}", "Search requests", find, render, size=size)
+    find = partial(sharing.find_waiting, flow_id=flow_id)
+    render_list(f"requests:{place}", "Search requests", find, caller, render, size=size)
 
 
 def _may_decide(caller: Caller) -> bool:
