@@ -6,7 +6,7 @@ is found within seconds: one check for each sign-in and flow, however many socke
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, assert_never
@@ -34,7 +34,6 @@ from flowground.core.errors import (
 )
 from flowground.core.values import find_zone
 from flowground.flows.tweaks import drop_inputs, drop_secrets
-from flowground.flows.wiring import WiredFlow
 from flowground.runs.scope import NothingWaits
 from flowground.store.runs import progress, versions
 from flowground.ui.conversation import shown as history
@@ -237,67 +236,6 @@ class AskingPage:
         return place
 
 
-class RightsWatch:
-    """Checks the rights behind open sockets, on the runtime's loop, while any is open.
-
-    `list_open` gives each owner, sign-in and flow once. `take` gets the rights as they are now, `end` the error if
-    there are none any more. `then` is called after each round of checks.
-    """
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        *,
-        list_open: Callable[[], Mapping[RightsKey, tuple[Caller, WiredFlow]]],
-        take: Callable[[RightsKey, Caller, WiredFlow], None],
-        end: Callable[[RightsKey, FlowgroundError], None],
-        then: Callable[[], Awaitable[None]],
-        seconds: float = _LOOK_SECONDS,
-    ) -> None:
-        self._runtime = runtime
-        self._list_open, self._take, self._end, self._then = list_open, take, end, then
-        self._seconds = seconds
-        self._wanted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Starts the checks. A second call does nothing."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._look_on())
-
-    def look_soon(self) -> None:
-        """Checks at once, since rights were changed. On the loop."""
-        self._wanted.set()
-
-    def stop(self) -> None:
-        """Stops the checks: no socket is open any more."""
-        if self._task:
-            self._task.cancel()
-            self._task = None
-
-    async def _look_on(self) -> None:
-        while True:
-            pause = max(self._seconds, len(self._list_open()) / _LOOKS_PER_SECOND)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wanted.wait()
-            self._wanted.clear()
-            with suppress(StoreUnavailable):  # an outage ends nobody's rights
-                await self._runtime.switches.refresh()
-                await self._look(self._list_open().items())
-                await self._then()
-
-    async def _look(self, found: Iterable[tuple[RightsKey, tuple[Caller, WiredFlow]]]) -> None:
-        for count, (key, (caller, wired)) in enumerate(found, 1):
-            try:
-                present = await self._runtime.access.recheck(caller)
-                self._take(key, present, await self._runtime.access.open_flow(present, wired.id))
-            except (NotSignedIn, FlowNotFound, NotAllowed) as error:
-                self._end(key, error)
-            if count % _LOOKS_IN_A_ROW == 0:
-                await asyncio.sleep(0.01)
-
-
 class TooManyOpen(FlowgroundError):
     """One person, one address or all guests together have as many conversations open as they may."""
 
@@ -342,13 +280,9 @@ class ConversationEndpoint:
         self._unsent: WeakValueDictionary[str, UnsentFrames] = WeakValueDictionary()
         """By person, while one of their sockets is open."""
         self._closing: set[asyncio.Task[None]] = set()
-        self._rights = RightsWatch(
-            runtime,
-            list_open=self._list_open,
-            take=self._take_rights,
-            end=self._end_rights,
-            then=self._look_elsewhere,
-        )
+        self._look_now = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
+        """The checks of rights, while a socket is open."""
         self._loop = asyncio.get_running_loop()
         runtime.on_page_turn = self._record_turn
         runtime.store.on_rights_change = self._look_soon
@@ -356,7 +290,7 @@ class ConversationEndpoint:
 
     def close(self) -> None:
         """Stops all background work when the process ends; the server closes the sockets."""
-        self._rights.stop()
+        self._stop_looking()
         self.elsewhere.stop()
 
     async def serve(
@@ -395,7 +329,8 @@ class ConversationEndpoint:
         page = AskingPage(self._runtime, shown, came_from=came_from, time_zone=time_zone)
         key, opened = (str(caller.owner), caller.sign_in_id, wired.id), _OpenSocket(socket, outbox, shown, page)
         self._open.setdefault(key, {})[opened] = None
-        self._rights.start()
+        if self._looking is None or self._looking.done():
+            self._looking = self._loop.create_task(self._look_on())
         writing = asyncio.create_task(outbox.run())
         try:
             await self._read_frames(opened)
@@ -406,7 +341,7 @@ class ConversationEndpoint:
             if not self._open[key]:
                 del self._open[key]
             if not self._open:
-                self._rights.stop()
+                self._stop_looking()
 
     async def _read_frames(self, opened: _OpenSocket) -> None:
         while await opened.outbox.wait_for_room():
@@ -440,16 +375,38 @@ class ConversationEndpoint:
     # Rights
 
     def _look_soon(self) -> None:
-        """Called in any thread."""
-        self._loop.call_soon_threadsafe(self._rights.look_soon)
+        """Checks at once, since rights were changed. Called in any thread."""
+        self._loop.call_soon_threadsafe(self._look_now.set)
 
-    def _list_open(self) -> Mapping[RightsKey, tuple[Caller, WiredFlow]]:
+    def _stop_looking(self) -> None:
+        if self._looking:
+            self._looking.cancel()
+            self._looking = None
+
+    async def _look_on(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(_LOOK_SECONDS, len(self._open) / _LOOKS_PER_SECOND)):
+                    await self._look_now.wait()
+            self._look_now.clear()
+            with suppress(StoreUnavailable):  # an outage ends nobody's rights
+                await self._runtime.switches.refresh()
+                await self._look_at_rights()
+                await self._look_elsewhere()
+
+    async def _look_at_rights(self) -> None:
+        """Checks each owner, sign-in and flow once."""
         shown = {key: next(iter(here)).shown for key, here in self._open.items()}
-        return {key: (one.caller, one.wired) for key, one in shown.items()}
-
-    def _take_rights(self, key: RightsKey, caller: Caller, wired: WiredFlow) -> None:
-        for opened in [*self._open.get(key, ())]:
-            opened.shown.take_rights(caller, wired)
+        for count, (key, one) in enumerate(shown.items(), 1):
+            try:
+                caller = await self._runtime.access.recheck(one.caller)
+                wired = await self._runtime.access.open_flow(caller, one.wired.id)
+                for opened in [*self._open.get(key, ())]:
+                    opened.shown.take_rights(caller, wired)
+            except (NotSignedIn, FlowNotFound, NotAllowed) as error:
+                self._end_rights(key, error)
+            if count % _LOOKS_IN_A_ROW == 0:
+                await asyncio.sleep(0.01)
 
     def _end_rights(self, key: RightsKey, error: FlowgroundError) -> None:
         for opened in [*self._open.get(key, ())]:
