@@ -1,9 +1,10 @@
 """Application tokens in the API access pane: make one, see it once, revoke it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -17,9 +18,9 @@ from flowground.flows.wiring import WiredFlow
 from flowground.store.people import tokens as stored_tokens
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import bind_to_caller, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, change_later, require_visitor
 from flowground.ui.page.names import read_names
-from flowground.ui.page.parts import render_action, render_list
+from flowground.ui.page.parts import PAGE, ListPage, begin_sentence, render_action, render_list
 from flowground.ui.sign_in import sign_in
 
 _REACH: Mapping[Reach, str] = {"flow": "This flow", "all": "Every flow I may run"}
@@ -130,25 +131,50 @@ def render_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> C
                     st.markdown(f"`{fresh.secret}`")
                     st.space("stretch")
                     parts.render_copy(fresh.secret, what="the token", key=f"token:{wired.id}")
-                facts = write_token_facts(caller, fresh.token, f"**{words.escape(fresh.token.name)}**", wired=wired)
+                facts = _write_facts(caller, fresh.token, f"**{words.escape(fresh.token.name)}**", wired=wired)
                 st.caption(facts)
     return caller
 
 
 def render_tokens(caller: Caller, wired: WiredFlow) -> None:
     """The tokens that reach the flow: the caller's own; for admins everyone's."""
+    st.divider()
     if not caller.is_proven:
         return
     st.markdown("**Application tokens**")
     parts.render_left_for_tokens(caller, wired)
+    find = partial(application_tokens.find_page, flow_id=wired.id)
+    render_token_list(caller, "tokens", find, empty="None yet.", wired=wired)
+
+
+def render_token_list(
+    caller: Caller,
+    place: str,
+    find: Callable[..., Coroutine[Any, Any, ListPage[StoredToken]]],
+    *,
+    empty: str,
+    wired: WiredFlow | None = None,
+) -> None:
+    """Tokens with what they may do, each with a button that revokes it; `place` begins the keys.
+
+    `find` is for `render_list`; `wired` is the flow that the page is about.
+    """
+    refused = f"{place}:refused"
+    bridge.render_kept(refused)
 
     def render(tokens: Sequence[StoredToken]) -> None:
         names = read_names({token.owner for token in tokens if token.owner})
         for token in tokens:
-            _render_row(caller, wired, token, names)
+            with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"{place}:row:{token.id}"):
+                whose = find_name(names, token.owner) if token.owner else stored_tokens.ORGANIZATION
+                owner = "" if token.owner == caller.person else words.escape(whose)
+                facts = _write_facts(caller, token, f"`{token.prefix}…`", owner, wired=wired)
+                st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]")
+                st.space("stretch")
+                _render_revoke(caller, token, refused, key=f"{place}:revoke:{token.id}")
 
-    find = partial(application_tokens.find_page, flow_id=wired.id)
-    render_list(f"flow_tokens:{wired.id}", "Search tokens", find, caller, render, empty="None yet.", size=_ROWS)
+    name, size = (f"{place}:{wired.id}", _ROWS) if wired else (place, PAGE)
+    render_list(name, "Search tokens", find, caller, render, empty=empty, size=size)
 
 
 def _render_form(caller: Caller, wired: WiredFlow) -> None:
@@ -227,36 +253,18 @@ def _make(caller: Caller, wired: WiredFlow) -> None:
         st.session_state[f"tokens:sets:{wired.id}"] = st.session_state.get(f"tokens:needed:{wired.id}", False)
 
 
-def _render_row(caller: Caller, wired: WiredFlow, token: StoredToken, names: Mapping[str, str]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"tokens:row:{token.id}"):
-        whose = find_name(names, token.owner) if token.owner else "the organization"
-        owner = "" if token.owner == caller.person else words.escape(whose)
-        facts = write_token_facts(caller, token, f"`{token.prefix}…`", owner, wired=wired)
-        st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]")
-        st.space("stretch")
-        render_revoke(caller, token, _REFUSED, key=f"tokens:revoke:{token.id}")
-
-
-def render_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -> None:
+def _render_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str) -> None:
     """A button that revokes the token after a question, in a popover, which works in a drawer as well as on a page.
 
-    A refusal is kept under `refused`, as `bridge.keep_refusals` does.
+    A refusal is kept under `refused`, as `change_later` does.
     """
-    with st.popover(
-        "Revoke", type="tertiary", key=f"{key}:ask", on_change="rerun"
-    ):  # so that its uses are read when it opens
-        used = _write_uses(token)
+    # Rerun, so that its uses are read when it opens.
+    with st.popover("Revoke", type="tertiary", key=f"{key}:ask", on_change="rerun"):
         st.markdown(f"**Revoke “{words.escape(token.name)}”?**")
-        st.caption(f"{used[:1].upper()}{used[1:]}. Whatever uses it is refused from then on, for good.")
+        st.caption(f"{begin_sentence(_write_uses(token))}. Whatever uses it is refused from then on, for good.")
         with st.container(key=f"last-question:{key}"):
-            render_action("Revoke", _revoke, caller, token.id, refused, key=key, kind="primary")
-
-
-@bind_to_caller
-def _revoke(caller: Caller, token_id: str, refused: str) -> None:
-    with bridge.keep_refusals(refused):
-        bridge.ask(application_tokens.revoke, caller, token_id)
-        st.toast("Revoked.", icon=":material/check:")
+            act = partial(change_later, says="Revoked.")
+            render_action("Revoke", act, caller, refused, application_tokens.revoke, token.id, key=key, kind="primary")
 
 
 def _write_rights(caller: Caller, token: StoredToken) -> str:
@@ -269,7 +277,7 @@ def _write_rights(caller: Caller, token: StoredToken) -> str:
     return sees if token.sets == "opened" else f"{sees}, sets fields"
 
 
-def write_token_facts(caller: Caller, token: StoredToken, *first: str, wired: WiredFlow | None = None) -> str:
+def _write_facts(caller: Caller, token: StoredToken, *first: str, wired: WiredFlow | None = None) -> str:
     """One line: `first`, escaped already, then which flows the token reaches, its rights, its uses and its end.
 
     Flows are shown by id, only `wired` by its name.

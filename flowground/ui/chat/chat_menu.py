@@ -7,7 +7,7 @@ the page's head and at each line of the list of conversations; there is none bef
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from urllib.parse import urlencode
 
@@ -20,7 +20,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import conversations, session_lists, transcripts
 from flowground.store.runs.shared_chats import SharedChat
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
+from flowground.ui.page.bridge import change_later, read_shared_flow, require_visitor
 from flowground.ui.page.parts import mark_gone, render_action, render_confirm, render_list
 
 _EXPORT_PATH = "/export/chat"
@@ -33,8 +33,6 @@ _EXPORT_FORMATS: Mapping[str, tuple[str, str]] = {
 _SHARED_DAYS = 30
 """Days from today to the default last day."""
 _LINKS_REFUSED = "shared:refused"
-_LINK_REVOKED = "shared:revoked"
-"""Set for the run that shows that a link was revoked."""
 SHARED_CHAT_PATH = "/shared_chat"
 
 _MENU_REFUSED = "chat:menu:refused"
@@ -119,13 +117,13 @@ def follow_entry(
 ) -> None:
     """Does what was chosen, if anything; a refusal is kept for `bridge.render_kept` under the key `refused`."""
     if chosen == "Rename":
-        rename(flow_id, session_id, title)
+        _rename(flow_id, session_id, title)
     elif chosen == "Delete":
         delete(flow_id, (session_id,), noun)
     elif chosen == "Export":
         open_export(flow_id, session_id, noun)
     elif chosen == "Share":
-        open_sharing(flow_id, session_id)
+        _share(flow_id, session_id)
     elif chosen:
         is_pinned = chosen == "Pin"
         with bridge.keep_refusals(refused):
@@ -134,12 +132,9 @@ def follow_entry(
         st.rerun()
 
 
-def rename(flow_id: str, session_id: str, title: str) -> None:
-    """Opens the dialog for another title. Closing it reruns the page, as with `open_export`."""
-    st.dialog("Rename", on_dismiss="rerun")(_render_title)(flow_id, session_id, title)
-
-
-def _render_title(flow_id: str, session_id: str, before: str) -> None:
+@st.dialog("Rename", on_dismiss="rerun")
+def _rename(flow_id: str, session_id: str, before: str) -> None:
+    """Asks for another title. Closing the dialog reruns the page, as with `open_export`."""
     with st.form(f"sessions:rename:{session_id}", border=False):
         title = st.text_input(
             "Title", value=before, max_chars=conversations.TITLE_CHARS, key=f"sessions:title:{session_id}"
@@ -173,15 +168,10 @@ def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
         caller = require_visitor()
         for session_id in sessions:
             bridge.ask(account.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
-        stop_selecting(flow_id)
+        st.session_state.pop(make_state_key(flow_id), None)  # ends the ticking
         if st.query_params.get("session") in sessions:
             begin_new(flow_id)
         st.rerun()
-
-
-def stop_selecting(flow_id: str) -> None:
-    """Ends the ticking in the list of this flow."""
-    st.session_state.pop(make_state_key(flow_id), None)
 
 
 def make_state_key(flow_id: str) -> str:
@@ -207,18 +197,14 @@ def _render_export(flow_id: str, session_id: str) -> None:
         st.caption(says)
 
 
-def open_sharing(flow_id: str, session_id: str) -> None:
-    """Opens the sharing dialog. Closing it reruns the page, as with `open_export`."""
-    render = st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")(_render_sharing)
-    render(flow_id, session_id)
-
-
 def write_link(key: str) -> str:
     """The full address of a shared chat."""
     return f"{browser.find_base_url()}{SHARED_CHAT_PATH}?id={key}"
 
 
-def _render_sharing(flow_id: str, session_id: str) -> None:
+@st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")
+def _share(flow_id: str, session_id: str) -> None:
+    """Links to the chat. Closing the dialog reruns the page, as with `open_export`."""
     caller = require_visitor()
     if caller.kind != "member":
         st.write(
@@ -230,30 +216,22 @@ def _render_sharing(flow_id: str, session_id: str) -> None:
         "Colleagues who can open this flow read **the questions and answers as they are now**, and can go on in a copy "
         "of their own. What you write later is shared once you press *Update* at the link."
     )
-    _render_changes()
+    bridge.render_kept(_LINKS_REFUSED)
     last, says = browser.find_today() + timedelta(_SHARED_DAYS), "A link that you create now works"
     expires_at = parts.render_last_day("shared", session_id, last, is_on=True, says=says)
     links = bridge.ask(shared_chats.list_links, caller, flow_id=flow_id, session_id=session_id)
     render_action(
         "Create another link" if links else "Create link",
-        _create,
+        change_later,
         caller,
-        flow_id,
-        session_id,
-        expires_at,
+        _LINKS_REFUSED,
+        partial(shared_chats.share_chat, flow_id=flow_id, session_id=session_id, expires_at=expires_at),
         key=f"shared:create:{session_id}",
         icon="link",
         kind="secondary" if links else "primary",
     )
     for number, link in enumerate(links):
         _render_link(caller, link, is_newest=number == 0)
-
-
-@bind_to_caller
-def _create(caller: Caller, flow_id: str, session_id: str, expires_at: datetime | None) -> None:
-    with bridge.keep_refusals(_LINKS_REFUSED):
-        place = {"flow_id": flow_id, "session_id": session_id}
-        bridge.ask(shared_chats.share_chat, caller, **place, expires_at=expires_at)
 
 
 def _render_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:
@@ -265,32 +243,14 @@ def _render_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:
         browser.render_reach(is_admin=caller.role == "admin")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             parts.render_copy(address, label="Copy link", key=f"shared:{link.id}", is_primary=is_newest)
-            render_action("Update", _renew, caller, link.id, key=f"shared:update:{link.id}", kind="secondary")
+            act, key = shared_chats.renew_link, f"shared:update:{link.id}"
+            render_action("Update", change_later, caller, _LINKS_REFUSED, act, link.id, key=key, kind="secondary")
             _render_revoke(caller, link)
 
 
 def _render_revoke(caller: Caller, link: SharedChat) -> None:
-    render_action("Revoke", _revoke, caller, link.id, key=f"shared:revoke:{link.id}", kind="secondary")
-
-
-@bind_to_caller
-def _revoke(caller: Caller, key: str) -> None:
-    with bridge.keep_refusals(_LINKS_REFUSED):
-        bridge.ask(shared_chats.revoke_link, caller, key)
-        st.session_state[_LINK_REVOKED] = True
-
-
-def _render_changes() -> None:
-    """The result of the button that was pressed last."""
-    bridge.render_kept(_LINKS_REFUSED)
-    if st.session_state.pop(_LINK_REVOKED, False):
-        st.success("The link no longer works.", icon=":material/link_off:")
-
-
-@bind_to_caller
-def _renew(caller: Caller, key: str) -> None:
-    with bridge.keep_refusals(_LINKS_REFUSED):
-        bridge.ask(shared_chats.renew_link, caller, key)
+    act, key = partial(change_later, says="The link no longer works."), f"shared:revoke:{link.id}"
+    render_action("Revoke", act, caller, _LINKS_REFUSED, shared_chats.revoke_link, link.id, key=key, kind="secondary")
 
 
 def _describe(link: SharedChat) -> str:
@@ -305,7 +265,7 @@ def _describe(link: SharedChat) -> str:
 
 def render_own_links(caller: Caller) -> None:
     """All links of this person, a page at a time."""
-    _render_changes()
+    bridge.render_kept(_LINKS_REFUSED)
     empty = "None. *Share* in a chat's menu makes a link that colleagues can open."
     render = partial(_render_own, caller)
     render_list("shared", "Search shared chats", shared_chats.list_own, caller, render, empty=empty)

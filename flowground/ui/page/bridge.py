@@ -38,7 +38,7 @@ def call(job: Coroutine[Any, Any, T]) -> T:
     """
     future = asyncio.run_coroutine_threadsafe(job, runtime.get().loop)
     while not concurrent.futures.wait([future], timeout=_STEP).done:
-        _notice_stop()
+        st.session_state.get("bridge:tick")  # lets Streamlit end this script, which it does only where `st` is used
     return future.result()
 
 
@@ -65,11 +65,6 @@ async def write_own(access: Access, caller: Caller, job: Callable[..., object], 
     """For `ask`: changes something of the caller's own in the store, once their sign-in is checked again."""
     present = await access.recheck(caller)
     await access.store.write(job, owner=str(present.owner), **options)
-
-
-def _notice_stop() -> None:
-    """Lets Streamlit end this script, which it does only where the script uses `st`."""
-    st.session_state.get("bridge:tick")
 
 
 def read_caller() -> Caller:
@@ -214,6 +209,17 @@ def keep_refusals(key: str) -> Iterator[None]:
         yield
     except FlowgroundError as error:
         st.session_state[key] = error
+
+
+@bind_to_caller
+def change_later(
+    caller: Caller, refused: str, act: Callable[..., Coroutine[Any, Any, object]], *args: object, says: str = ""
+) -> None:
+    """As `ask`, for callbacks: a toast says that it is done; a refusal is kept under the key `refused`."""
+    with keep_refusals(refused):
+        ask(act, caller, *args)
+        if says:
+            st.toast(says, icon=":material/check:")
 
 
 def render_kept(key: str) -> None:

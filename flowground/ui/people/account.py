@@ -6,17 +6,15 @@ from functools import partial
 import streamlit as st
 
 from flowground.access import account, application_tokens
-from flowground.access.roster import NAME_CHARS, find_name
+from flowground.access.roster import NAME_CHARS
 from flowground.app import runtime
 from flowground.core.caller import Caller
 from flowground.core.words import write_size
 from flowground.store.people.sign_ins import BrowserSignIn
-from flowground.store.people.tokens import ORGANIZATION, StoredToken
 from flowground.store.runs.files import StoredFile
-from flowground.ui.api_access.tokens import render_revoke, write_token_facts
+from flowground.ui.api_access.tokens import render_token_list
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import bind_to_caller, read_address, require_visitor
-from flowground.ui.page.names import read_names
+from flowground.ui.page.bridge import change_later, read_address, require_visitor
 from flowground.ui.page.parts import render_action, render_confirm, render_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import sign_in
@@ -29,8 +27,6 @@ FILE = "/file/download"
 _REFUSED = "account:refused"
 _DELETED = "account:deleted"
 """Set once the conversations were deleted, so that this browser's drafts are deleted too."""
-
-_TOKENS_REFUSED = "organization:tokens:refused"
 
 
 def render_password(caller: Caller) -> None:
@@ -77,23 +73,17 @@ def render_sign_ins(caller: Caller) -> None:
             facts = f"since {browser.write_moment(item.created_at)}{' · this browser' if is_this_browser else ''}"
             with open_row(f"account:sign_in:{item.id}", title, facts):
                 if not is_this_browser:
-                    render_action("Sign out", _sign_out, caller, item.id, key=f"account:out:{item.id}")
+                    act, key = account.sign_out, f"account:out:{item.id}"
+                    render_action("Sign out", change_later, caller, _REFUSED, act, item.id, key=key)
 
     render_list("sign_ins", "Search sign-ins", account.find_sign_ins, caller, render)
 
 
 def render_tokens(caller: Caller) -> None:
     """The person's tokens, for whatever flow."""
-
-    def render(tokens: Sequence[StoredToken]) -> None:
-        for token in tokens:
-            facts = write_token_facts(caller, token, words.escape(f"{token.prefix}…"))
-            with open_row(f"account:token:{token.id}", f"**{words.escape(token.name)}**", facts):
-                render_revoke(caller, token, _REFUSED, key=f"account:revoke:{token.id}")
-
     empty = "None yet. Make them under *API access* of a flow whose API is shared with you."
     find = partial(application_tokens.find_page, is_own=True)
-    render_list("own_tokens", "Search tokens", find, caller, render, empty=empty)
+    render_token_list(caller, "account:tokens", find, empty=empty)
 
 
 def render_files(caller: Caller) -> None:
@@ -106,21 +96,10 @@ def render_files(caller: Caller) -> None:
             facts = words.join((write_size(file.size), f"since {browser.write_moment(item.created_at)}", kept))
             with open_row(f"account:file:{file.id}", f"**{words.escape(file.name)}**", facts):
                 st.link_button("Download", f"{FILE}?id={file.id}", key=f"account:file_download:{file.id}")
-                render_action("Delete", _delete_file, caller, file.id, key=f"account:file_delete:{file.id}")
+                act, key = account.delete_file, f"account:file_delete:{file.id}"
+                render_action("Delete", change_later, caller, _REFUSED, act, file.id, key=key)
 
     render_list("own_files", "Search files", account.find_files, caller, render, empty="None yet.")
-
-
-@bind_to_caller
-def _delete_file(caller: Caller, key: str) -> None:
-    with bridge.keep_refusals(_REFUSED):
-        bridge.ask(account.delete_file, caller, key)
-
-
-@bind_to_caller
-def _sign_out(caller: Caller, sign_in_id: str) -> None:
-    with bridge.keep_refusals(_REFUSED):
-        bridge.ask(account.sign_out, caller, sign_in_id)
 
 
 def render_data() -> None:
@@ -146,15 +125,5 @@ def _delete() -> None:
 
 def render_all_tokens(caller: Caller) -> None:
     st.caption("Organization tokens were created from the command line or before the first account.")
-    bridge.render_kept(_TOKENS_REFUSED)
-    empty, render = "None yet. They are made in a flow's *API access*.", partial(_render_tokens, caller)
-    render_list("tokens", "Search tokens", application_tokens.find_page, caller, render, empty=empty)
-
-
-def _render_tokens(caller: Caller, tokens: Sequence[StoredToken]) -> None:
-    names = read_names({token.owner for token in tokens if token.owner})
-    for token in tokens:
-        whose = find_name(names, token.owner) if token.owner else ORGANIZATION
-        facts = write_token_facts(caller, token, words.escape(f"{token.prefix}… of {whose}"))
-        with open_row(f"organization:token:{token.id}", f"**{words.escape(token.name)}**", facts):
-            render_revoke(caller, token, _TOKENS_REFUSED, key=f"organization:revoke:{token.id}")
+    empty = "None yet. They are made in a flow's *API access*."
+    render_token_list(caller, "organization:tokens", application_tokens.find_page, empty=empty)

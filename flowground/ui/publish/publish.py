@@ -26,7 +26,7 @@ from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
 from flowground.store.publications import Audience, Sharing
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import bind_to_caller, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, change_later, require_visitor
 from flowground.ui.page.names import name_person
 from flowground.ui.page.parts import NamedPage, begin_sentence, render_action, schedule_dialog, spell_sharing
 from flowground.ui.shell import access_requests, opening
@@ -138,7 +138,7 @@ def _switch_sharing(caller: Caller, wired: WiredFlow, key: str) -> None:
     if not is_wanted and (count := _count_today(caller, wired)):
         _close_menu(wired, partial(_ask_before_end, count=count))
         return
-    _publish(caller, wired, is_shared=is_wanted)
+    change_later(caller, _REFUSED, partial(publish, is_shared=is_wanted), wired.id)
 
 
 def _count_today(caller: Caller, wired: WiredFlow) -> int:
@@ -164,11 +164,6 @@ def _ask_before_end(wired: WiredFlow, *, count: int) -> None:
                 st.rerun()
         if st.button("Keep sharing", key=f"publish:keep:{wired.id}"):
             st.rerun()
-
-
-def _publish(caller: Caller, wired: WiredFlow, *, is_shared: bool) -> None:
-    with bridge.keep_refusals(_REFUSED):
-        bridge.ask(publish, caller, wired.id, is_shared=is_shared)
 
 
 def _make_menu_key(wired: WiredFlow) -> str:
