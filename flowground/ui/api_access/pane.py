@@ -44,7 +44,7 @@ from flowground.core.caller import Caller, Shape
 from flowground.core.errors import ComponentFailed, FlowgroundError, FlowNotFound, explain_failure
 from flowground.core.events import Event, Token, TurnFinished
 from flowground.core.values import FileReference
-from flowground.core.words import cut
+from flowground.core.words import cut, fold, has_words
 from flowground.flows.tweaks import FieldValues
 from flowground.flows.wiring import WiredFlow, keeps_messages
 from flowground.runs.files import FileGone
@@ -115,8 +115,8 @@ def render_choice(caller: Caller) -> None:
     wanted = ""
     if len(found) > _MOST_UNSEARCHED:
         wanted = parts.render_search("api", "Search flows", width="stretch")
-    asked = wanted.casefold().split()
-    shown = [wired for wired in found if all(word in f"{wired.name} {wired.id}".casefold() for word in asked)]
+    asked = fold(wanted).split()
+    shown = [wired for wired in found if has_words(f"{wired.name} {wired.id}", asked)]
     for wired in shown[:_MOST_FLOWS]:
         with st.container(border=True, gap=None, key=f"api:flow:{wired.id}"):
             query = {"flow": wired.id}
@@ -160,7 +160,8 @@ def render_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = Non
     First the flow's address, then two steps (a token, the code), then what is needed less often.
     """
     values = call.overrides if call else find_overrides_state(caller, wired).good
-    parts.render_sentence(parts.find_sentence(caller, wired, values))
+    if off := parts.find_sentence(caller, wired, values):
+        st.info(words.escape(off), icon=":material/power_settings_new:")
     address = st.container()
     _render_call(wired, call)
     # The author's own example is shown only to who sees the inside.
@@ -193,7 +194,6 @@ def render_pane(caller: Caller, wired: WiredFlow, *, call: PastCall | None = Non
     _render_notes(caller, wired, asked)
     person = PersonTrying(caller, *tokens.choose_rights(caller, wired, fresh))
     render_try(person, wired, asked, files=call.files if call else ())
-    st.divider()
     tokens.render_tokens(caller, wired)
     _render_foot(caller, wired, request)
 
@@ -299,9 +299,7 @@ def _render_numbers(found: RunNumbers) -> None:
     failed = "none failed" if not rate else "under 0.1 % failed" if rate < 0.001 else f"{rate * 100:.3g} % failed"
     last = ""
     if found.last_failure_at is not None:
-        minutes = int((datetime.now(UTC) - found.last_failure_at).total_seconds() // 60)
-        when = "just now" if minutes < 1 else f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"
-        last = f"last failure `{found.last_failure}` {when}"
+        last = f"last failure `{found.last_failure}` {browser.write_since(found.last_failure_at)}"
     st.caption(words.join((f"Last 24 hours: {count}", p50, p95, failed, last)))
 
 

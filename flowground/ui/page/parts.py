@@ -125,8 +125,6 @@ ListPage = tuple[Sequence[T], int]
 NamedPage = ListPage[tuple[str, str]]
 """Ids with names."""
 
-OFF_ICON = ":material/power_settings_new:"
-
 
 def render_action(
     label: str,
@@ -146,10 +144,10 @@ def mark_gone(entry: str) -> str:
     return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
 
 
-def render_confirm(label: str, *, key: str, icon: str | None = None) -> bool:
+def render_confirm(label: str, *, key: str) -> bool:
     """The buttons at the end of a dialog that deletes something for good; True once it was confirmed."""
     with st.container(horizontal=True, key="last-question"):
-        is_wanted = st.button(label, type="primary", icon=icon, key=key)
+        is_wanted = st.button(label, type="primary", key=key)
         if st.button("Cancel", key="last-question:no"):
             st.rerun()
     return is_wanted
@@ -300,7 +298,7 @@ def _suggest_user_name(key: str) -> None:
 
 def close_done() -> None:
     """At the top of a dialog with a one-time link: closes it once *Done* was pressed."""
-    if st.session_state.pop(_LINK_DONE, False):
+    if st.session_state.get(_LINK_DONE):
         st.rerun()
 
 
@@ -325,13 +323,9 @@ def render_one_time_link(
         render_copy(address, label="Copy link", key=key, is_primary=True)
     st.caption(f"It works once, until {browser.write_moment(link.expires_at)}.")
     with st.container(horizontal=True):
-        st.button("Done", key=f"{key}:done", on_click=_record_link_done)
+        st.button("Done", key=_LINK_DONE)
         if again:
             st.button("Invite another", icon=":material/person_add:", key=f"{key}:again", on_click=again)
-
-
-def _record_link_done() -> None:
-    st.session_state[_LINK_DONE] = True
 
 
 def spell_reach(audience: Audience, *, people: int = 0, groups: int = 0, ends: datetime | None = None) -> str:
@@ -381,12 +375,6 @@ def find_sentence(caller: Caller, wired: WiredFlow, overrides: Mapping[str, Any]
         bridge.call(running.switches.refresh())
     off = running.switches.find_off(wired, RunRequest(tweaks=overrides or {}), caller)
     return off.message if off else ""
-
-
-def render_sentence(sentence: str) -> None:
-    """Shows the sentence of `find_sentence`, if it is not empty."""
-    if sentence:
-        st.info(words.escape(sentence), icon=OFF_ICON)
 
 
 def render_left(caller: Caller) -> None:
@@ -457,17 +445,14 @@ def announce_fetch(wired: WiredFlow, *, sees_inside: bool, on: Literal["message"
     if is_absent:
         return FETCH_NOTICE.format(on)
     if status.state == "fetching":
-        so_far = f": {_write_amount(status.received, status.total)}" if on == "call" else ""  # an answer shows a bar
+        of_all = f" of {write_size(status.total)}" if status.total else ""
+        so_far = f": {write_size(status.received)}{of_all}" if on == "call" else ""  # an answer shows a bar
         return f"The built-in model, {BUILT_IN}, is being fetched{so_far}."
     return "" if status.state == "ready" else status.message or ""
 
 
 def _uses_built_in(wired: WiredFlow) -> bool:
     return any(model.partition(":")[0] == "local" for model in list_models(wired))
-
-
-def _write_amount(received: int, total: int) -> str:
-    return f"{write_size(received)} of {write_size(total)}" if total else write_size(received)
 
 
 def _find_own_weights() -> Path | None:

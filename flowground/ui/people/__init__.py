@@ -33,7 +33,6 @@ def render_submit(
     act: Callable[..., Any],
     *args: Any,
     key: str,
-    icon: str | None = None,
     says: str = "",
     is_off: bool = False,
 ) -> None:
@@ -42,7 +41,7 @@ def render_submit(
     `is_off`: the button is disabled.
     """
     ask = render_confirm if label == "Remove" else partial(st.button, type="primary", disabled=is_off)
-    if ask(label, icon=icon, key=key):
+    if ask(label, key=key):
         with bridge.render_refusals():
             bridge.ask(act, require_visitor(), *args)
             if says:

@@ -199,15 +199,7 @@ def _show_sign_ins(member: Member) -> None:
         st.write(f"{words.escape(member.display_name)} is not signed in anywhere.")
         return
     render_list(f"person:sign_ins:{member.id}", "Search sign-ins", find, caller, render, size=_SIGN_INS)
-    icon = ":material/logout:"
-    render_submit(
-        "Sign out everywhere",
-        people.sign_out_everywhere,
-        member.id,
-        key="person:out",
-        icon=icon,
-        says=_write_done(member, "is signed out everywhere"),
-    )
+    _render_submit(member, "Sign out everywhere", people.sign_out_everywhere, "is signed out everywhere")
 
 
 @st.dialog("Deactivate?")
@@ -216,25 +208,13 @@ def _deactivate(member: Member) -> None:
         f"{words.escape(member.display_name)} is signed out everywhere, and their tokens stop working. "
         "They get everything back once you activate them again."
     )
-    render_submit(
-        "Deactivate",
-        partial(people.set_active, is_active=False),
-        member.id,
-        key="person:deactivate",
-        says=_write_done(member, "is deactivated"),
-    )
+    _render_submit(member, "Deactivate", partial(people.set_active, is_active=False), "is deactivated")
 
 
 @st.dialog("Activate?")
 def _activate(member: Member) -> None:
     st.write(f"{words.escape(member.display_name)} may sign in again, with the password they had.")
-    render_submit(
-        "Activate",
-        partial(people.set_active, is_active=True),
-        member.id,
-        key="person:activate",
-        says=_write_done(member, "may sign in again"),
-    )
+    _render_submit(member, "Activate", partial(people.set_active, is_active=True), "may sign in again")
 
 
 @st.dialog("Remove for good?")
@@ -243,11 +223,12 @@ def _remove(member: Member) -> None:
         f"{words.escape(member.display_name)} is removed with all conversations, tokens and rights. "
         "This cannot be undone."
     )
-    render_submit("Remove", people.remove, member.id, key="person:remove", says=_write_done(member, "is removed"))
+    _render_submit(member, "Remove", people.remove, "is removed")
 
 
-def _write_done(member: Member, what: str) -> str:
-    return f"{words.escape(member.display_name)} {what}."
+def _render_submit(member: Member, label: str, act: Callable[..., object], what: str) -> None:
+    says = f"{words.escape(member.display_name)} {what}."
+    render_submit(label, act, member.id, key=f"person:{label.lower()}", says=says)
 
 
 @st.dialog("Withdraw the link?")
