@@ -5,7 +5,6 @@ is one stop for the keyboard.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from html import escape
@@ -17,7 +16,6 @@ from flowground.access.gallery import CardFacts, OpenFlows
 from flowground.app import runtime
 from flowground.core.caller import Caller
 from flowground.flows.wiring import WiredFlow
-from flowground.store.publications import Publication
 from flowground.store.runs.session_lists import ListedSession
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import require_visitor
@@ -81,7 +79,7 @@ def _render_cards(caller: Caller, found: OpenFlows, flows: list[WiredFlow], sear
     facts = bridge.ask(gallery.find_facts, shown, found.shared)
     with st.grid(min_column_width=_CARD_WIDTH, gap="small", row_height="content", key="home:cards"):
         for wired in shown:
-            render_card(caller, Card(wired, found.shared.get(wired.id), found.last_used.get(wired.id), facts))
+            _render_card(caller, wired, found, facts)
     if pages > 1:
         with st.container(horizontal_alignment="center"):
             st.pagination(pages, key=key)
@@ -185,18 +183,7 @@ def _render_nothing_shared() -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A flow as a card. `shared`: None if it is not shared, or not the caller's to know. `last_used`: by the caller."""
-
-    wired: WiredFlow
-    shared: Publication | None
-    last_used: datetime | None
-    facts: CardFacts
-
-
-def render_card(caller: Caller, card: Card) -> None:
-    wired = card.wired
+def _render_card(caller: Caller, wired: WiredFlow, found: OpenFlows, facts: CardFacts) -> None:
     with st.container(border=True, key=f"card:{wired.id}", gap=None, height="stretch"):
         st.page_link(
             browser.PLAYGROUND,
@@ -205,12 +192,11 @@ def render_card(caller: Caller, card: Card) -> None:
             query_params={"flow": wired.id},
             width="stretch",
         )
-        st.html(_write_card(caller, card), width="stretch")
+        st.html(_write_card(caller, wired, _write_facts(caller, wired, found, facts)), width="stretch")
 
 
-def _write_card(caller: Caller, card: Card) -> str:
+def _write_card(caller: Caller, wired: WiredFlow, facts: str) -> str:
     """The card's text as HTML, with all texts escaped; the picture is hidden from screen readers."""
-    wired = card.wired
     chat = wired.flow.chat
     tint = f' style="--fg-accent: {chat.accent}"' if chat.accent else ""
     lines = [f'<div class="fg-picture" aria-hidden="true"{tint}>{escape(chat.icon or wired.name[:1].upper())}</div>']
@@ -218,28 +204,28 @@ def _write_card(caller: Caller, card: Card) -> str:
         lines.append(f'<div class="fg-description">{escape(description)}</div>')
     if off := parts.find_sentence(caller, wired):
         lines.append(f'<div class="fg-off">{escape(off)}</div>')
-    lines.append(f'<div class="fg-facts">{_write_facts(caller, card)}</div>')
+    lines.append(f'<div class="fg-facts">{facts}</div>')
     return f'<div class="fg-card">{"".join(lines)}</div>'
 
 
-def _write_facts(caller: Caller, card: Card) -> str:
-    wired, inside = card.wired, caller.sees_inside
+def _write_facts(caller: Caller, wired: WiredFlow, found: OpenFlows, known: CardFacts) -> str:
+    inside, last_used = caller.sees_inside, found.last_used.get(wired.id)
     models = ", ".join(map(parts.write_label, parts.list_models(wired))) or "No model"
-    owners = ", ".join(filter(None, (card.facts.names.get(owner) for owner in wired.flow.owners or ())))
+    owners = ", ".join(filter(None, (known.names.get(owner) for owner in wired.flow.owners or ())))
     facts = (
-        _write_audience(card) if inside else "",
+        _write_audience(wired, found, known) if inside else "",
         f"By {owners}" if owners else "",
         models if inside else "",
-        f"Used {browser.write_since(card.last_used)}" if card.last_used else "",
+        f"Used {browser.write_since(last_used)}" if last_used else "",
     )
     return " ".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
 
 
-def _write_audience(card: Card) -> str:
-    if card.shared is None:
+def _write_audience(wired: WiredFlow, found: OpenFlows, known: CardFacts) -> str:
+    shared = found.shared.get(wired.id)
+    if shared is None:
         return "Not shared"
-    people, groups = card.facts.named.get(card.wired.id, (0, 0))
-    shared = card.shared
+    people, groups = known.named.get(wired.id, (0, 0))
     return begin_sentence(spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at))
 
 
