@@ -117,9 +117,7 @@ def test_pictures_in_the_guide_are_those_of_the_flows() -> None:
         assert flow is not None, file
         wired = catalogue.find(flow[1])
         assert wired is not None, flow[1]
-        assert text.rstrip() == render_picture(wired).mermaid, (
-            f"{file}: put this there\n{render_picture(wired).mermaid}"
-        )
+        assert text.rstrip() == render_picture(wired), f"{file}: put this there\n{render_picture(wired)}"
 
 
 def test_the_flows_of_the_guide_pass_their_tests(documented: AppServer) -> None:

@@ -6,8 +6,7 @@ text, made from the flow's references; of a long file only its beginning and the
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -22,7 +21,6 @@ from flowground.core.caller import SESSION_ID_CHARS, Caller
 from flowground.core.errors import FlowNotFound, Problem
 from flowground.core.words import cut, fold
 from flowground.flows.flow import FlowTestOutcome, FlowTestReport
-from flowground.flows.graph import Reference
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import session_lists
 from flowground.ui.inside import editing
@@ -62,6 +60,8 @@ _LOOK_SECONDS = 3
 _STALE = "The picture is of the last good version, which answers until the file is corrected."
 _NO_PICTURE = "There is a picture once the file has no mistake."
 _UNREADABLE = "The file cannot be read."
+_Arrow = tuple[str, str, str]
+"""The component and its output, and the component that reads it."""
 _Seen = tuple[str, str | None, tuple[Problem, ...], str]
 _render_component = make_component("inside")
 
@@ -138,15 +138,17 @@ def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
     note = _UNREADABLE if inside.text is None else "" if wired else _NO_PICTURE
     shown: dict[str, Any] = {"flow": "", "session": session, "picture": "", "steps": [], "says": ""}
     if wired:
-        picture = render_picture(wired)
-        shown |= {"flow": wired.id, "picture": picture.mermaid, "says": _STALE if inside.is_broken else ""}
-        if not picture.mermaid:
-            shown["says"] = _write_too_large(wired)
+        picture, nodes = render_picture(wired), _name_nodes(wired)
+        shown |= {"flow": wired.id, "picture": picture, "says": _STALE if inside.is_broken else ""}
+        if not picture:
+            number = words.count(len(wired.components), "component")
+            most = f"one of over {MOST_DRAWN}, or with very many references, is listed and not drawn."
+            shown["says"] = f"This flow has {number}; {most}"
         is_same = not inside.is_broken  # else the file's lines differ from those of the served flow
         shown["steps"] = [
             {
                 "id": name,
-                "node": picture.nodes[name],
+                "node": nodes[name],
                 "label": name_component(wired, name),
                 "line": wired.flow.components[name].position.line if is_same else None,
             }
@@ -155,44 +157,28 @@ def describe(inside: FlowInside, session: str) -> Mapping[str, Any]:
     return shown | {"file": {"name": inside.file, "note": note, **file}}
 
 
-def _write_too_large(wired: WiredFlow) -> str:
-    number = words.count(len(wired.components), "component")
-    return f"This flow has {number}; one of over {MOST_DRAWN}, or with very many references, is listed and not drawn."
+def _name_nodes(wired: WiredFlow) -> Mapping[str, str]:
+    """Names of components in the picture, by id."""
+    return {name: f"n{number}" for number, name in enumerate(wired.components)}
 
 
-@dataclass(frozen=True, slots=True)
-class FlowPicture:
-    """`mermaid` is empty if the flow is too large for a picture; `nodes`: names of components in it, by id."""
-
-    mermaid: str
-    nodes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrow:
-    source: str
-    port: str
-    target: str
-
-
-def render_picture(wired: WiredFlow) -> FlowPicture:
-    """Components in the file's order, with an arrow for each reference.
+def render_picture(wired: WiredFlow) -> str:
+    """Components in the file's order, with an arrow for each reference, as Mermaid's text; "" for too large a flow.
 
     A dashed arrow is an optional reference. An arrow has the output's name if its component has several outputs. A line
     with a circle leads from an agent to its tool.
     """
-    nodes = {name: f"n{number}" for number, name in enumerate(wired.components)}
-    arrows = _find_arrows(wired)
+    nodes, arrows = _name_nodes(wired), _find_arrows(wired)
     uses = dict.fromkeys((agent, tool.component) for agent, used in wired.tools.items() for tool in used)
     tools = [f"{nodes[agent]} --o {nodes[used]}" for agent, used in uses]
     if len(nodes) > MOST_DRAWN or len(arrows) + len(tools) > _MOST_ARROWS:
-        return FlowPicture("", nodes)
+        return ""
     lines = ["flowchart TB"]
     lines += [f"{nodes[name]}{_write_shape(wired, name)}" for name in wired.components]
     lines += [_write_arrow(wired, nodes, arrow, is_optional=dashed) for arrow, dashed in arrows.items()]
     lines += tools
     text = "\n".join(lines)
-    return FlowPicture(text if len(text) <= _MOST_MERMAID_CHARS else "", nodes)
+    return text if len(text) <= _MOST_MERMAID_CHARS else ""
 
 
 def name_component(wired: WiredFlow, name: str) -> str:
@@ -204,22 +190,18 @@ def name_component(wired: WiredFlow, name: str) -> str:
 def _find_arrows(wired: WiredFlow) -> dict[_Arrow, bool]:
     """Each arrow once; its value: whether all its references are optional."""
     arrows: dict[_Arrow, bool] = {}
-    for target, reference in _list_references(wired):
-        arrow = _Arrow(reference.component, wired.find_port(reference), target)
-        arrows[arrow] = arrows.get(arrow, True) and reference.is_optional
+    for target in wired.components:
+        for reference in wired.list_references(target):
+            arrow = reference.component, wired.find_port(reference), target
+            arrows[arrow] = arrows.get(arrow, True) and reference.is_optional
     return arrows
 
 
-def _list_references(wired: WiredFlow) -> Iterator[tuple[str, Reference]]:
-    for target in wired.components:
-        for reference in wired.list_references(target):
-            yield target, reference
-
-
 def _write_arrow(wired: WiredFlow, nodes: Mapping[str, str], arrow: _Arrow, *, is_optional: bool) -> str:
+    source, port, target = arrow
     line = "-.->" if is_optional else "-->"
-    label = f'|"{_escape_port(arrow.port)}"|' if _is_named(wired, arrow.source, arrow.port) else ""
-    return f"{nodes[arrow.source]} {line}{label} {nodes[arrow.target]}"
+    label = f'|"{_escape_port(port)}"|' if _is_named(wired, source, port) else ""
+    return f"{nodes[source]} {line}{label} {nodes[target]}"
 
 
 def _write_shape(wired: WiredFlow, name: str) -> str:
@@ -334,11 +316,9 @@ def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
 
 @st.fragment
 def render_tests(wired: WiredFlow) -> None:
-    """The flow's tests with their last outcomes, and a button that runs them; nothing for who does not see the
+    """The flow's tests with their last outcomes, and a button that runs them; a refusal for who does not see the
     inside."""
     caller = require_visitor()
-    if not caller.sees_inside:
-        return
     with st.container(key="tests", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.header("Tests", anchor=False, width="content")
@@ -370,18 +350,12 @@ def _render_report(wired: WiredFlow, report: FlowTestReport | None) -> None:
     result = f"{words.count(len(failed), 'test')} of {len(report.outcomes)} failed" if failed else "All passed"
     st.markdown(f":{'red' if failed else 'green'}[**{result}**]")
     for outcome in failed[:_MOST_FAILED]:
-        render_outcome(outcome)
+        st.markdown(_write_outcome(outcome))
+        st.code("\n".join(write_differences(outcome)), language="diff", wrap_lines=True)
     if len(failed) > _MOST_FAILED:
         st.caption(f"And {len(failed) - _MOST_FAILED} more that failed.")
     if passed := [outcome for outcome in report.outcomes if outcome.is_passed]:
         st.markdown("  \n".join(map(_write_outcome, passed)))
-
-
-def render_outcome(outcome: FlowTestOutcome) -> None:
-    """One test and, where it failed, what was not as expected."""
-    st.markdown(_write_outcome(outcome))
-    if not outcome.is_passed:
-        st.code("\n".join(write_differences(outcome)), language="diff", wrap_lines=True)
 
 
 def _write_outcome(outcome: FlowTestOutcome) -> str:
