@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from flowground.app import runtime
 from flowground.ui.page.bridge import was_member
 from flowground.ui.shell import navigation
 from flowground.ui.sign_in.sign_in import render_sign_in
@@ -14,4 +13,4 @@ with st.container(horizontal_alignment="center"), st.container(width=400):
     if was_member():
         st.info("You were signed out.", icon=":material/logout:")
     render_sign_in()
-    navigation.render_links(runtime.get().settings)
+    navigation.render_links()

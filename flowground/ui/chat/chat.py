@@ -70,8 +70,8 @@ def render_playground(conversation: Conversation) -> None:
         data=[describe(conversation)],  # in a mapping Streamlit looks for tables, and imports pandas for that
         on_began_change=hear("began", _begin),
         on_code_change=hear("code", _show_code),
-        on_clear_change=hear("clear", _clear_overrides),
-        on_new_change=hear("new", _begin_new),
+        on_clear_change=hear("clear", lambda at, _: find_overrides_state(at.caller, at.wired).clear()),
+        on_new_change=hear("new", lambda at, _: begin_new(at.wired.id)),
         on_why_change=hear("why", _ask_why),
         on_test_change=hear("test", _make_test),
         on_changed_change=lambda: None,  # the rerun itself renders the flow as it is now
@@ -96,7 +96,7 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "person": browser.name_person(conversation.caller.owner),
         "title": title,
         "icon": chat.icon or "",
-        "accent": _write_accent(chat.accent),
+        "accent": {"main": chat.accent, "link": write_link_color(chat.accent)} if chat.accent else None,
         "welcome": chat.welcome or ("" if is_form else "What would you like to ask?"),
         "starters": [] if is_form else list(chat.starters),
         "lacks_documents": NoDocuments.says if is_new and _lacks_documents(wired) else "",
@@ -118,11 +118,6 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
 def _lacks_documents(wired: WiredFlow) -> bool:
     library = runtime.get().library
     return bool(library.list_looked_into(wired.id)) and bridge.call(library.lacks_documents(wired.id))
-
-
-def _write_accent(color: str | None) -> dict[str, str] | None:
-    """The flow's own colour as CSS, of buttons and of links."""
-    return {"main": color, "link": write_link_color(color)} if color else None
 
 
 def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
@@ -157,14 +152,6 @@ def _begin(conversation: Conversation, session_id: Any) -> None:
     """The first message was sent in a conversation that the page's address did not name."""
     if isinstance(session_id, str) and 0 < len(session_id) <= SESSION_ID_CHARS:
         keep_in_address(conversation, session_id)
-
-
-def _begin_new(conversation: Conversation, _: Any) -> None:
-    begin_new(conversation.wired.id)
-
-
-def _clear_overrides(conversation: Conversation, _: Any) -> None:
-    find_overrides_state(conversation.caller, conversation.wired).clear()
 
 
 def _show_code(conversation: Conversation, sent: Any) -> None:
@@ -240,16 +227,19 @@ def describe_asked_fields(wired: WiredFlow, caller: Caller) -> list[dict[str, An
 
 
 def _describe_field(wired: WiredFlow, field: FieldPolicy, *, is_alone: bool) -> dict[str, Any]:
-    is_own_input = _is_own_input(wired, field)
+    component = wired.flow.components[field.component]
+    is_own_input = field.name == INPUT and input_kind(wired.components[field.component]) is not None
     title = name_option(wired, field)
     kind = "integer" if field.type.is_whole else "number"
+    choices = field.list_choices() if field.widget == "choice" else []
     bounds = {"minimum": field.min, "maximum": field.max}
     schema = {"type": kind} | {name: bound for name, bound in bounds.items() if bound is not None}
     return {
         "component": field.component,
         "name": field.name,
         "address": field.component if is_own_input and field.component.lower() not in _PAGES_OWN else field.key,
-        "title": title if is_alone else f"{_name_component(wired, field)} · {title}",
+        # An id says more than the title of the component's type.
+        "title": title if is_alone else f"{component.display_name or field.component} · {title}",
         "help": "" if is_own_input else field.type.description,
         "widget": "text" if field.widget == "area" and field.is_short else field.widget,
         "kind": describe_kind(schema) if field.type.is_number else field.type.kind,
@@ -257,24 +247,11 @@ def _describe_field(wired: WiredFlow, field: FieldPolicy, *, is_alone: bool) -> 
         "min": field.min,
         "max": field.max,
         "step": field.step,
-        "choices": [{"value": _make_exact(one), "label": _name_choice(one, field)} for one in _list_choices(field)],
+        "choices": [{"value": _make_exact(one), "label": _name_choice(one, field)} for one in choices],
         "is_whole": field.type.is_whole,
         "is_optional": field.type.is_optional,
         "is_required": field.is_required,
     }
-
-
-def _name_component(wired: WiredFlow, field: FieldPolicy) -> str:
-    """The component's own display name, else its id, which says more than the title of its type."""
-    return wired.flow.components[field.component].display_name or field.component
-
-
-def _is_own_input(wired: WiredFlow, field: FieldPolicy) -> bool:
-    return field.name == INPUT and input_kind(wired.components[field.component]) is not None
-
-
-def _list_choices(field: FieldPolicy) -> list[Any]:
-    return field.list_choices() if field.widget == "choice" else []
 
 
 def _name_choice(choice: Any, field: FieldPolicy) -> str:

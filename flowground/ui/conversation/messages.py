@@ -47,7 +47,6 @@ from flowground.core.events import (
     write_arguments,
 )
 from flowground.core.messages import Usage, join_surrogates
-from flowground.core.values import FileReference
 from flowground.core.words import cut, round_seconds
 from flowground.flows.flow import WHEN
 from flowground.flows.wiring import WiredFlow
@@ -135,7 +134,10 @@ def write_message(
     }
     if message.role == "user":
         if message.kind == "files":
-            written["files"] = [_write_file(file) for file in message.value]
+            written["files"] = [
+                {"id": file.id, "name": join_surrogates(file.name), "type": file.media_type, "size": file.size}
+                for file in message.value
+            ]
         return written | ({"versions": message.versions} if message.versions else {})
     written["by_model"] = message.model is not None
     written |= _write_more(message) | _write_marks(message, sees_inside=visibility.inside)
@@ -144,7 +146,12 @@ def write_message(
     if message.actions:
         written["actions"] = write_actions(message.actions, visibility)
     if visibility.inside:
-        written["facts"] = _write_facts(message)
+        written["facts"] = {
+            "model": message.model,
+            "seconds": message.seconds,
+            "tokens": write_tokens(message.usage),
+            "steps": len(message.trace),
+        }
     return written
 
 
@@ -184,10 +191,6 @@ def _write_more(message: StoredMessage) -> Fields:
     if message.kind != "text" and (value := write_value(message.value, message.kind)):
         more["value"] = value  # JSON text as it is stored, which the page parses
     return more | describe_kept(message.text, message.passages)
-
-
-def _write_file(file: FileReference) -> Fields:
-    return {"id": file.id, "name": join_surrogates(file.name), "type": file.media_type, "size": file.size}
 
 
 def _is_skipped(trace: Sequence[ComponentFinished]) -> bool:
@@ -239,15 +242,6 @@ def _hide(wait: int | None) -> Fields:
 def find_text(message: StoredMessage) -> str:
     """The message's text; older rows of failed answers have the error in it."""
     return "" if message.state == "failed" and message.error is None else message.text
-
-
-def _write_facts(message: StoredMessage) -> Fields:
-    return {
-        "model": message.model,
-        "seconds": message.seconds,
-        "tokens": write_tokens(message.usage),
-        "steps": len(message.trace),
-    }
 
 
 def _write_nothing(question: StoredMessage) -> Fields:

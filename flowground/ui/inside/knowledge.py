@@ -19,7 +19,7 @@ from flowground.core.errors import FlowNotFound
 from flowground.core.words import fold, has_words, write_size
 from flowground.knowledge.extraction import ENDINGS, READABLE
 from flowground.knowledge.index import IndexedFile
-from flowground.knowledge.searching import Filters, Hit, explain_unmatched
+from flowground.knowledge.searching import Filters, explain_unmatched
 from flowground.runs.files import UPLOADS_FOLDER
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
@@ -114,10 +114,11 @@ def _render_chosen(caller: Caller, place: tuple[str, str]) -> None:
         if shown.may_change and shown.entry.section.uploads:
             _render_uploads(place, shown.filtering)
         _render_notes(shown)
-        _render_unmatched(shown)
+        for unmatched in shown.unmatched[:_MOST_NOTES]:  # filters of flows that match no file, so they find nothing
+            st.warning(words.write_sentence(unmatched), icon=":material/filter_alt_off:")
         _render_search(caller, place, (shown.indexed or {}).values())
         _render_files(caller, place, shown)
-        if _is_coming(shown):
+        if shown.is_outdated or shown.state.is_running:
             _watch(place, _make_signature(shown))
 
 
@@ -195,12 +196,6 @@ def _render_notes(shown: ShownKnowledge) -> None:
     st.warning(f"{title}\n\n" + "\n".join(lines), icon=":material/warning:")
 
 
-def _render_unmatched(shown: ShownKnowledge) -> None:
-    """Filters of flows that match no file, so that they find nothing."""
-    for unmatched in shown.unmatched[:_MOST_NOTES]:
-        st.warning(words.write_sentence(unmatched), icon=":material/filter_alt_off:")
-
-
 def _name_source(shown: ShownKnowledge) -> str:
     return "source" if shown.entry.section.urls else "file"
 
@@ -233,7 +228,10 @@ def _render_files(caller: Caller, place: tuple[str, str], shown: ShownKnowledge)
             facts = words.join((_write_file_state(indexed), _write_added(file)))
             with open_row(f"knowledge:file:{source}", f"**{name}**", facts):
                 if file and shown.may_change:
-                    _render_remove(place, file)
+                    # looks.css hides the file's name beside its row, for all but screen readers.
+                    label, key = f"Remove **{name}**", f"knowledge:remove:{file.reference.id}"
+                    if st.button(label, key=key, icon=":material/delete:", type="tertiary"):
+                        _remove(place, file)
 
     st.subheader("Files and pages" if shown.entry.section.urls else "Files", anchor=False)
     name, empty = f"knowledge:{shown.entry.address}", _write_empty(shown)
@@ -271,13 +269,6 @@ def _write_added(file: StoredFile | None) -> str:
     if file is None:
         return ""
     return f"{write_size(file.reference.size)} · added {browser.write_since(file.created_at)}"
-
-
-def _render_remove(place: tuple[str, str], file: StoredFile) -> None:
-    """A button with the file's name for screen readers; looks.css hides the name beside the file's row."""
-    label, key = f"Remove **{words.escape(file.reference.name)}**", f"knowledge:remove:{file.reference.id}"
-    if st.button(label, key=key, icon=":material/delete:", type="tertiary"):
-        _remove(place, file)
 
 
 @st.dialog("Remove this file?")
@@ -324,12 +315,8 @@ def _render_search(caller: Caller, place: tuple[str, str], indexed: Collection[I
             title = f"**{words.escape(hit.title)}**  \n" if hit.title else ""
             with st.container(border=True, key=f"knowledge:hit:{number}"):
                 st.markdown(f":small[{title}:gray[{number}. {_write_source(hit.source)} · {where}]]")
-                st.text(words.cut(_write_plain(hit), _HIT_CHARS))
-
-
-def _write_plain(hit: Hit) -> str:
-    """The passage's text without marks of headings."""
-    return hit.text if hit.source.endswith(".txt") else _HEADING.sub("", hit.text)
+                text = hit.text if hit.source.endswith(".txt") else _HEADING.sub("", hit.text)
+                st.text(words.cut(text, _HIT_CHARS))
 
 
 def _render_left(caller: Caller) -> None:
@@ -359,10 +346,6 @@ def _delete_left(address: str, says: str) -> None:
         with bridge.render_refusals():
             bridge.call(knowledge_admin.remove_orphaned(runtime.get(), require_visitor(), address))
             st.rerun()
-
-
-def _is_coming(shown: ShownKnowledge) -> bool:
-    return shown.is_outdated or shown.state.is_running
 
 
 def _make_signature(shown: ShownKnowledge) -> tuple[object, ...]:

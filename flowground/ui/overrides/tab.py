@@ -11,7 +11,7 @@ import streamlit as st
 
 from flowground.core.caller import Caller
 from flowground.core.errors import FlowgroundError
-from flowground.core.words import show
+from flowground.core.words import fold, has_words, show
 from flowground.flows.field_values import read_typed
 from flowground.flows.fields import FieldPolicy, Widget
 from flowground.flows.tweaks import FieldValues, drop_secrets, find_changes, read_link, write_link
@@ -242,15 +242,7 @@ def _render_tools(caller: Caller, state: Overrides) -> str:
     """Search field, link and reset; returns the searched text."""
     wired = state.wired
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        wanted = st.text_input(
-            "Search fields",
-            key=f"overrides:search:{wired.id}",
-            placeholder="Search fields",
-            icon=":material/search:",
-            live=True,
-            label_visibility="collapsed",
-            width=220,
-        )
+        wanted = parts.render_search(f"overrides:{wired.id}", "Search fields", width=220)
         if caller.sees_inside:
             render_link(wired, state.good)
         st.button(
@@ -261,17 +253,18 @@ def _render_tools(caller: Caller, state: Overrides) -> str:
             disabled=not (state.good or state.refused),
             on_click=state.clear,
         )
-    return (wanted or "").strip()
+    return wanted
 
 
 def _search(wired: WiredFlow, fields: Iterable[FieldPolicy], wanted: str) -> list[FieldPolicy]:
-    asked = wanted.casefold().split()
-    found = []
-    for item in fields:
-        name = f"{wired.display_names[item.component]} {item.key} {item.type.title} {item.type.description}".casefold()
-        if all(word in name for word in asked):
-            found.append(item)
-    return found
+    asked = fold(wanted).split()
+    return [
+        item
+        for item in fields
+        if has_words(
+            f"{wired.display_names[item.component]} {item.key} {item.type.title} {item.type.description}", asked
+        )
+    ]
 
 
 def _render_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:

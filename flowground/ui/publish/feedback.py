@@ -23,7 +23,6 @@ from flowground.store.runs.feedback import (
     SHOWN_CHARS,
     FeedbackFilter,
     FeedbackItem,
-    FeedbackPage,
     RatingValue,
 )
 from flowground.store.runs.records import StoredMessage
@@ -70,7 +69,7 @@ def render_feedback(caller: Caller, wired: WiredFlow) -> None:
         page = bridge.ask(feedback.list_page, caller, wired.id, only, after=places[-1] if places else None)
         values = _write_values(caller, wired, only) if count else ""
         st.caption(f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}{values}")
-        names = _read_names(page)
+        names = _find_names([item.shared.owner for item in page.items if item.shared])
         for number, item in enumerate(page.items):
             _render_item(wired, item, names, number)
         with st.container(horizontal=True):
@@ -158,14 +157,9 @@ def _render_message(wired: WiredFlow, message: StoredMessage) -> None:
             st.code(step.text, language=None, wrap_lines=True)
 
 
-def _read_names(page: FeedbackPage) -> Mapping[str, str]:
-    return _find_names([item.shared.owner for item in page.items if item.shared])
-
-
 def _find_names(owners: Collection[str]) -> Mapping[str, str]:
     """Display names of those owners that are members."""
-    people = {owner.id for owner in map(Owner.read, owners) if owner.kind == "member"}
-    return read_names(people)
+    return read_names({owner.id for owner in map(Owner.read, owners) if owner.kind == "member"})
 
 
 def _name_owner(text: str, names: Mapping[str, str]) -> str:
@@ -218,10 +212,11 @@ def _render_days(days: Sequence[UsedDay], first: date) -> None:
     bars = []
     for number, day in enumerate(days):
         when = browser.spell_day(first + timedelta(days=number))
+        failed = day.failed / max(day.runs, 1) * 100
         label = f"{when}: {words.count(day.runs, 'run')}" + (f", {day.failed:,} failed" if day.failed else "")
         bars.append(
             f'<div role="listitem" title="{escape(label)}"><span class="fg-unseen">{escape(label)}</span>'
-            f'<i style="height:{day.runs / most * 100:.4g}%"><b style="height:{_share(day) * 100:.4g}%"></b></i></div>'
+            f'<i style="height:{day.runs / most * 100:.4g}%"><b style="height:{failed:.4g}%"></b></i></div>'
         )
     foot = (browser.spell_day(first), f"Most on one day: {most:,}", browser.spell_day(browser.find_today()))
     st.subheader("Runs a day", anchor=False)
@@ -229,10 +224,6 @@ def _render_days(days: Sequence[UsedDay], first: date) -> None:
         f'<div class="fg-bars" role="list">{"".join(bars)}</div>'
         f'<div class="fg-bars-foot">{"".join(f"<span>{text}</span>" for text in foot)}</div>'
     )
-
-
-def _share(day: UsedDay) -> float:
-    return day.failed / day.runs if day.runs else 0.0
 
 
 def _render_failures(failures: Sequence[FailureCount]) -> None:

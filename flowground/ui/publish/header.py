@@ -52,7 +52,10 @@ def render_header(caller: Caller, wired: WiredFlow) -> bool:
                 st.badge(shared, icon=":material/group:", color="green", help=_SHARED)
         with st.container(horizontal=True, width="content", gap="small", key=f"{_HEAD}-actions"):
             if caller.sees_inside:
-                _render_inside_link(wired)
+                # The steps of this conversation light up there; the link can be opened in another tab.
+                query = {"flow": wired.id, "session": find_session(wired.id)}
+                with st.container(key="header:inside", width="content"):
+                    st.page_link(browser.INSIDE, label="Inside", icon=":material/account_tree:", query_params=query)
             if may_run_api and st.button("API access", icon=":material/code:", key=f"header:api:{wired.id}"):
                 pane.open_drawer(wired)
             if asking is not None:
@@ -82,13 +85,6 @@ async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[str, bool]:
         return "", may_run_api
     reach = spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at)
     return begin_sentence(reach), may_run_api
-
-
-def _render_inside_link(wired: WiredFlow) -> None:
-    """A link to *Inside*, where the steps of this conversation light up; it can be opened in another tab."""
-    query = {"flow": wired.id, "session": find_session(wired.id)}
-    with st.container(key="header:inside", width="content"):
-        st.page_link(browser.INSIDE, label="Inside", icon=":material/account_tree:", query_params=query)
 
 
 def _render_description(wired: WiredFlow) -> None:

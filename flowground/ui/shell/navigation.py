@@ -16,7 +16,6 @@ from flowground.app import runtime
 from flowground.core.caller import Caller
 from flowground.core.errors import StoreUnavailable
 from flowground.flows.wiring import WiredFlow
-from flowground.settings import Settings
 from flowground.ui.page import bridge, words
 from flowground.ui.page.bridge import needs_owner, read_shared_flow
 from flowground.ui.page.browser import PAGES
@@ -26,13 +25,13 @@ from flowground.ui.sign_in import sign_in
 
 _STATIC = PAGES / "static"
 _LOOKS = {"system": ("As the system", "computer"), "light": ("Light", "light_mode"), "dark": ("Dark", "dark_mode")}
-"""Title and Material symbol of each choice of colours."""
+"""Title and Material symbol of each choice of colours, which the browser keeps (flowground/web/head.js)."""
 
 _BUTTON = (
     '<button type="button" role="radio" aria-checked="false" data-look="{look}" aria-label="{title}" title="{title}">'
     "{symbol}</button>"
 )
-_render_choice = st.components.v2.component(
+_render_look = st.components.v2.component(
     "flowground_look",
     html='<div role="radiogroup" aria-label="Colours">'
     + "".join(_BUTTON.format(look=look, title=title, symbol=symbol) for look, (title, symbol) in _LOOKS.items())
@@ -134,8 +133,8 @@ def render_sidebar(caller: Caller, pages: Sequence[StreamlitPage] = ()) -> None:
             if not pages and caller.kind == "member":
                 _render_link("Account", "manage_accounts", "/account")
             _render_person(caller, by_address.get("first_account"))
-            render_look()
-            render_links(runtime.get().settings)
+            _render_look(key="look")
+            render_links()
 
 
 def _write_bad(caller: Caller, wired: WiredFlow) -> str:
@@ -199,13 +198,7 @@ def find_logo() -> str:
     return str(runtime.get().settings.organization.logo or find_icon())
 
 
-def render_links(settings: Settings) -> None:
+def render_links() -> None:
     """A line of small links, if config.yaml has any."""
-    links = settings.organization.links
-    if links:
+    if links := runtime.get().settings.organization.links:
         st.caption(" · ".join(f"[{words.escape(link.title)}](<{link.url}>)" for link in links))
-
-
-def render_look() -> None:
-    """The choice of system, light or dark, which the browser keeps for all pages (flowground/web/head.js)."""
-    _render_choice(key="look")

@@ -50,7 +50,8 @@ def patch_streamlit(*, logged_elsewhere: type[BaseException]) -> None:
     `logged_elsewhere`: errors of pages of which Streamlit logs no traceback, because they are logged once elsewhere.
     """
     page_messages.bound_messages()
-    install_bounded_session_storage()
+    memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]  # a class in its place
+    AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]  # ours calls theirs
     PollingPathWatcher._schedule = _look_later  # type: ignore[assignment, method-assign]  # ours in its place
     # No package brings components of ours: looking through all that are installed takes a tenth of the start.
     BidiComponentManager.discover_and_register_components = lambda _: None  # type: ignore[assignment, method-assign, misc]
@@ -118,12 +119,6 @@ def redraw_part(key: str) -> None:
     if context and state.fragment_id in (context.fragment_ids_this_run or ()):
         with ThreadState.scoped(run_location=RunLocation.CALLBACK):
             st.rerun(scope=key)
-
-
-def install_bounded_session_storage() -> None:
-    """Bounds the kept pages of this process. A second call changes nothing."""
-    memory_session_storage.MemorySessionStorage = KeptPages  # type: ignore[assignment, misc]  # a class in its place
-    AppSession.is_resumable = _has_owner  # type: ignore[assignment, method-assign]  # ours calls theirs
 
 
 def _has_owner(session: AppSession) -> bool:

@@ -209,7 +209,9 @@ def _render_welcome(link: PasswordLink, member: Member) -> None:
         wired = _find_flow(Caller("member", member.id, member.role))
         st.title(f"Welcome to {organization}", anchor=False)
         to = words.escape(wired.flow.chat.title or wired.name) if wired else organization
-        st.markdown(f"{_name_inviter(link.created_by)} invites you to **{to}**.")
+        kind, _, maker = link.created_by.partition(":")
+        inviter = words.escape(find_display_name(maker)) if kind == "member" else "An admin"
+        st.markdown(f"{inviter} invites you to **{to}**.")
     else:
         st.title("Choose a new password", anchor=False)
     st.markdown(f"You are **{words.escape(member.display_name)}**; your user name is **{words.escape(member.name)}**.")
@@ -232,11 +234,6 @@ def _find_flow(caller: Caller) -> WiredFlow | None:
     return None
 
 
-def _name_inviter(owner: str) -> str:
-    kind, _, member = owner.partition(":")
-    return words.escape(find_display_name(member)) if kind == "member" else "An admin"
-
-
 def _find_goal() -> str:
     """The address to which an invitation leads: its flow, else home."""
     flow = st.query_params.get("flow", "")
@@ -244,10 +241,12 @@ def _find_goal() -> str:
 
 
 def _keep_proof() -> None:
+    """This page counts as the owner's; so does this browser, once it has the cookie, without a reload."""
     remember_proof()
     if runtime.get().settings.local_mode != "link":  # with "link" the page is reloaded with the cookie
         with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
-            remember_owner()
+            ticket = bridge.call(runtime.get().sign_in.issue_ticket(None, read_browser_id()))
+            _post("/session/start", {"ticket": ticket})
 
 
 def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
@@ -261,12 +260,6 @@ def sign_in_browser(member: str | None, *, go_to: str | None = None) -> None:
     then = f"location.replace({json.dumps(go_to)})" if go_to else _SAME_PAGE
     _post("/session/start", {"ticket": ticket}, first=browser.write_forgetting(keep=owner), then=then)
     st.stop()
-
-
-def remember_owner() -> None:
-    """Gives this browser the local owner's cookie without a reload. Raises InvalidRequest as `sign_in_browser`."""
-    ticket = bridge.call(runtime.get().sign_in.issue_ticket(None, read_browser_id()))
-    _post("/session/start", {"ticket": ticket})
 
 
 def sign_out_browser() -> None:
