@@ -121,20 +121,19 @@ def follow_entry(
     elif chosen == "Delete":
         delete(flow_id, (session_id,), noun)
     elif chosen == "Export":
-        open_export(flow_id, session_id, noun)
+        # Closing a dialog reruns the page; otherwise Streamlit would take the other menu's dialog for it.
+        ask = st.dialog(f"Export this {noun}", icon=":material/download:", on_dismiss="rerun")(_render_export)
+        ask(flow_id, session_id)
     elif chosen == "Share":
         _share(flow_id, session_id)
     elif chosen:
-        is_pinned = chosen == "Pin"
-        with bridge.keep_refusals(refused):
-            place = {"flow_id": flow_id, "session_id": session_id}
-            bridge.ask(bridge.write_own, caller, session_lists.pin, **place, is_pinned=is_pinned)
+        pin = partial(bridge.write_own, flow_id=flow_id, session_id=session_id, is_pinned=chosen == "Pin")
+        change_later(caller, refused, pin, session_lists.pin)
         st.rerun()
 
 
 @st.dialog("Rename", on_dismiss="rerun")
 def _rename(flow_id: str, session_id: str, before: str) -> None:
-    """Asks for another title. Closing the dialog reruns the page, as with `open_export`."""
     with st.form(f"sessions:rename:{session_id}", border=False):
         title = st.text_input(
             "Title", value=before, max_chars=conversations.TITLE_CHARS, key=f"sessions:title:{session_id}"
@@ -179,13 +178,6 @@ def make_state_key(flow_id: str) -> str:
     return f"sessions:state:{flow_id}"
 
 
-def open_export(flow_id: str, session_id: str, noun: str = "chat") -> None:
-    """Opens the export dialog. Closing it reruns the page; otherwise Streamlit would take the other menu's dialog for
-    it."""
-    render = st.dialog(f"Export this {noun}", icon=":material/download:", on_dismiss="rerun")(_render_export)
-    render(flow_id, session_id)
-
-
 def _render_export(flow_id: str, session_id: str) -> None:
     st.write("The file has what was said until now: questions and answers, with their times.")
     for how, (label, says) in _EXPORT_FORMATS.items():
@@ -204,7 +196,6 @@ def write_link(key: str) -> str:
 
 @st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")
 def _share(flow_id: str, session_id: str) -> None:
-    """Links to the chat. Closing the dialog reruns the page, as with `open_export`."""
     caller = require_visitor()
     if caller.kind != "member":
         st.write(

@@ -143,16 +143,6 @@ class AskingPage:
             self._shown.send("refused", id=frame.id, **write_refusal(AnswerUnfinished()))
             await self._shown.send_anew(place, through=None, is_own=True)
             return
-        await self._ask(place, frame, text, files, version_of)
-
-    async def _ask(
-        self,
-        place: ConversationPlace,
-        frame: SayFrame | AgainFrame | EditFrame,
-        text: str,
-        files: Sequence[str],
-        version_of: str | None,
-    ) -> None:
         shown = self._shown
         kind: InputType = "chat" if shown.wired.chat_input else "text"
         tweaks = drop_inputs(shown.wired, frame.tweaks, input_type=kind)

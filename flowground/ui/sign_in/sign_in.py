@@ -116,13 +116,6 @@ def take_code_from_link() -> bool:
     return True
 
 
-def render_owner_code(*, says: str) -> None:
-    """The form for the owner code, below the text `says`; with the right code the page is reloaded as the owner's,
-    which ends the run."""
-    if ask_owner_code(says=says):
-        enter_as_owner()
-
-
 def enter_as_owner() -> None:
     """Reloads the page with the owner's cookie; without cookies only this page is the owner's. Ends the run."""
     with suppress(InvalidRequest):
