@@ -8,7 +8,6 @@ from flowground.core.words import count as count
 from flowground.core.words import cut as cut
 from flowground.core.words import fold as fold
 from flowground.core.words import has_words as has_words
-from flowground.core.words import round_seconds as round_seconds
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
 _BARE_ADDRESS = re.compile(r"(https?:|www)(?=//|\.)", re.IGNORECASE)
