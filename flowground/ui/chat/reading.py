@@ -11,7 +11,7 @@ from flowground.core.messages import join_surrogates
 from flowground.store.runs.shared_chats import SharedMessage
 from flowground.ui.assets import find_asset
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.parts import ListPage, find_in_pages, make_key, render_pages
+from flowground.ui.page.parts import find_in_pages, make_key, render_pages
 from flowground.ui.shell import opening
 
 _MARKS = {
