@@ -34,7 +34,9 @@ _PAGE = 100
 """Messages of a history that are read at once."""
 _STEP = 12
 """Messages of a page that are read at once: each may be long."""
-_ID, _ROLE, _TEXT, *_LONG = (MESSAGE_COLUMNS.index(name) for name in ("id", "role", "text", "value", "citations"))
+_ENDLESS = 2**63 - 1
+"""A position behind every message."""
+_ROLE, _TEXT, *_LONG = (MESSAGE_COLUMNS.index(name) for name in ("role", "text", "value", "citations"))
 _VERSION_OF, _POSITION = len(MESSAGE_COLUMNS), len(MESSAGE_COLUMNS) + 1
 """The indexes of these values in a row of a page."""
 _s = tables.sessions.c
@@ -43,10 +45,6 @@ _o = tables.turn_overrides.c
 _r = tables.runs.c
 _c = tables.run_contents.c
 IS_SHOWN = _m.aside.is_(None)
-_IS_BEFORE = _m.position < func.coalesce(
-    select(_m.position).where(_m.id == bindparam("before")).scalar_subquery(), literal_column("9223372036854775807")
-)
-"""Whether a message stands before the one with this id; all do where there is no such message."""
 _HISTORY = Statement(
     select(
         case((_m.sender == literal_column("'User'"), literal_column("'user'")), else_=_m.role).label("role"),
@@ -64,14 +62,18 @@ _HISTORY = Statement(
             _m.state.not_in([literal_column("'stopped'"), literal_column("'interrupted'")]),
             _m.text != literal_column("''"),
         ),
-        _IS_BEFORE,
+        _m.position
+        < func.coalesce(
+            select(_m.position).where(_m.id == bindparam("before")).scalar_subquery(),
+            literal_column(str(_ENDLESS)),
+        ),
     )
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
 _LIST_MESSAGES = Statement(
     select(*(_m[name] for name in MESSAGE_COLUMNS), _m.version_of, _m.position)
-    .where(_m.session == bindparam("session"), IS_SHOWN, _IS_BEFORE)
+    .where(_m.session == bindparam("session"), IS_SHOWN, _m.position < bindparam("below"))
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
@@ -171,16 +173,18 @@ def list_page(
     `MOST_THROUGH` messages. Messages put aside are left out.
     """
     session = make_session_key(flow_id, owner, session_id)
-    end = through and connection.scalar(select(_m.position).where(_m.id == through, _m.session == session))
+    place = select(_m.position).where(_m.session == session)
+    end = through and connection.scalar(place.where(_m.id == through))
+    below = _ENDLESS if before is None else connection.scalar(place.where(_m.id == before)) or 0
     found: list[Sequence[Any]] = []
-    size, is_whole, last = 0, False, before
+    size, is_whole = 0, False
     while not is_whole and size <= most_chars:
         if len(found) > most:
             if not end or found[-1][_POSITION] < end or most >= MOST_THROUGH:
                 break
             most = min(most + _STEP, MOST_THROUGH)
         limit = min(_STEP, most + 1 - len(found))
-        rows = _LIST_MESSAGES.fetch(connection, {"session": session, "limit": limit, "before": last})
+        rows = _LIST_MESSAGES.fetch(connection, {"session": session, "limit": limit, "below": below})
         is_whole = len(rows) < limit
         for row in rows:
             if size > most_chars:
@@ -188,7 +192,7 @@ def list_page(
                 break
             found.append(row)
             size += len(row[_TEXT]) + sum(len(row[column] or "") for column in _LONG)
-            last = row[_ID]
+            below = row[_POSITION]
     if not is_whole:
         found = found[:most]
         found = found[: _find_question(found) or most]
