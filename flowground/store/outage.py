@@ -6,7 +6,7 @@ import time
 from threading import Lock
 from typing import Any, Literal
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from flowground.core.errors import StoreUnavailable
 from flowground.store.connections import DatabaseFile
@@ -55,9 +55,11 @@ def explain(error: BaseException, *, is_writing: bool) -> StoreUnavailable | Non
     state = _read_sqlstate(cause)
     if state in _TOO_LONG:
         return busy_error()
-    named = {kind.__name__ for kind in type(cause).__mro__}  # by name, since psycopg need not be installed
-    is_unusable = named & {"OperationalError", "InterfaceError"} or (state == _READ_ONLY and is_writing)
-    return refusal if is_unusable else None
+    if isinstance(error, OperationalError | InterfaceError) or (state == _READ_ONLY and is_writing):
+        return refusal
+    # Statements of the hot path bypass SQLAlchemy, so their errors are the driver's own.
+    named = {kind.__name__ for kind in type(cause).__mro__}
+    return refusal if named & {"OperationalError", "InterfaceError"} else None
 
 
 def busy_error() -> StoreUnavailable:
