@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_listed_serves_on_and_is_told(folder: Folder, ca
     assert len(caplog.records) == 2
 
 
-def test_the_log_names_a_file_that_never_was_a_flow_once(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_a_file_with_mistakes_once(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
     folder.write("born.yaml", "components:\n  Out: {type: ChatOutptu}\n  In: {type: ChatIn}\n")
     folder.write("good.yaml", text())
     folder.catalogue.log_problems()
@@ -106,7 +106,7 @@ def test_the_log_names_a_file_that_never_was_a_flow_once(folder: Folder, caplog:
     for _ in range(3):
         folder.mistakes()
     said = [record.message for record in caplog.records]
-    assert [line.split(": ")[1] for line in said] == ["born.yaml:2:15", "late.yaml:1:1"]
+    assert [line.split(": ")[1] for line in said] == ["born.yaml:2:15", "good.yaml:1:1", "late.yaml:1:1"]
     assert said[0].endswith("(1 more mistake)")
 
 

@@ -263,8 +263,8 @@ def _render_revoke(caller: Caller, token: StoredToken, refused: str, *, key: str
         st.markdown(f"**Revoke “{words.escape(token.name)}”?**")
         st.caption(f"{begin_sentence(_write_uses(token))}. Whatever uses it is refused from then on, for good.")
         with st.container(key=f"last-question:{key}"):
-            act = partial(change_later, says="Revoked.")
-            render_action("Revoke", act, caller, refused, application_tokens.revoke, token.id, key=key, kind="primary")
+            told, act = partial(change_later, says="Revoked."), application_tokens.revoke
+            render_action("Revoke", told, caller, refused, act, token.id, key=key, kind="primary")
 
 
 def _write_rights(caller: Caller, token: StoredToken) -> str:

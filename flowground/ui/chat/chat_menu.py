@@ -240,8 +240,9 @@ def _render_link(caller: Caller, link: SharedChat, *, is_newest: bool) -> None:
 
 
 def _render_revoke(caller: Caller, link: SharedChat) -> None:
-    act, key = partial(change_later, says="The link no longer works."), f"shared:revoke:{link.id}"
-    render_action("Revoke", act, caller, _LINKS_REFUSED, shared_chats.revoke_link, link.id, key=key, kind="secondary")
+    act, told = shared_chats.revoke_link, partial(change_later, says="The link no longer works.")
+    key = f"shared:revoke:{link.id}"
+    render_action("Revoke", told, caller, _LINKS_REFUSED, act, link.id, key=key, kind="secondary")
 
 
 def _describe(link: SharedChat) -> str:
