@@ -12,7 +12,7 @@ import { hearFrame } from "./chat/frames.js";
 import { List } from "./chat/list.js";
 import { drawLack } from "./chat/message.js";
 import { Options } from "./chat/options.js";
-import { Drafts, Scroll, Speech, listenForKeys } from "./chat/page.js";
+import { Drafts, Scroll, listenForKeys } from "./chat/page.js";
 import { Ratings } from "./chat/rating.js";
 import { Socket } from "./chat/socket.js";
 
@@ -22,6 +22,7 @@ const LOST = 1200;
 const LEAVING = 3000;
 /** Milliseconds for which a file that was added and not sent is there; the server deletes it after a day. */
 const UNSENT = 72_000_000;
+const MOST_SPOKEN = 20;
 /** Letters of a welcome that is read at a glance: it stands there as a headline. */
 const SHORT = 90;
 
@@ -30,7 +31,7 @@ const SHORT = 90;
 export default function mount({ parentElement, data: [data], setTriggerValue }) {
   for (const sheet of [baseCss, css, filesCss]) adopt(sheet);
   let view = parentElement.fgView;
-  if (view && view.data.flow === data.flow && view.data.mode === data.mode) {
+  if (view?.data.flow === data.flow && view.data.mode === data.mode) {
     view.trigger = setTriggerValue;
     view.show(data);
   } else {
@@ -82,7 +83,7 @@ export class View {
     this.offered = this.tweaksTold = "";
     this.lost = 0;
     this.isForm = data.mode === "form";
-    this.speech = new Speech();
+    this.spoken = make("div", { class: "fg-unseen", "aria-live": "polite", "aria-atomic": "false" });
     this.ratings = new Ratings(this);
     this.list = new List(this);
     this.drafts = new Drafts(data.person, data.flow);
@@ -98,7 +99,7 @@ export class View {
     this.hero = make("div", { class: "fg-hero" }, this.welcome, this.lack, this.starters);
     const loading = make("div", { class: "fg-loading", "aria-hidden": "true" }, make("i"), make("i"), make("i"));
     const parts = [this.hero, this.list.earlier, loading, this.list.log];
-    root.append(...(this.isForm ? [this.foot, ...parts] : [...parts, this.foot]), this.speech.element);
+    root.append(...(this.isForm ? [this.foot, ...parts] : [...parts, this.foot]), this.spoken);
     this.ending = new AbortController();
     const { signal } = this.ending;
     this.scroll = new Scroll(root, (isAtEnd) => (this.toEnd.hidden = isAtEnd || this.isForm), signal);
@@ -130,8 +131,11 @@ export class View {
     return this.options.merge(this.data.tweaks);
   }
 
+  /** What a screen reader hears: finished sentences of the answer that grows, and how it ended. */
   speak(sentence) {
-    this.speech.say(sentence);
+    if (!sentence) return;
+    while (this.spoken.childElementCount >= MOST_SPOKEN) this.spoken.firstElementChild.remove();
+    this.spoken.append(make("p", {}, sentence));
   }
 
   /** Where a page adds, shows, saves and deletes files. */
@@ -270,11 +274,9 @@ export class View {
   }
 
   tellClosed({ text, reason }) {
-    const retry = () => this.socket.retry();
     const link = (label, href) => make("a", { href, class: "fg-way" }, label);
     const reload = { signed_out: "Sign in again", not_found: "Your flows" }[reason] ?? "Reload the page";
-    const way = reason === "too_many" ? make("button", { type: "button", class: "fg-way", click: retry }, "Try again") : link(reload, reason === "not_found" ? "/" : location.href);
-    if (reason !== "too_many" && reason !== "not_found") way.addEventListener("click", reloadPage);
+    const way = reason === "too_many" ? make("button", { type: "button", class: "fg-way", click: () => this.socket.retry() }, "Try again") : link(reload, reason === "not_found" ? "/" : location.href);
     this.composer.say(text, { kind: "closed", ways: [way] });
     this.trigger("closed", reason);
   }
@@ -363,9 +365,4 @@ export class View {
     this.list.clear();
     this.root.remove();
   }
-}
-
-function reloadPage(event) {
-  event.preventDefault();
-  location.reload();
 }

@@ -86,9 +86,9 @@ export function fit(box) {
 
 /** What a text of JSON means; null where it is none.
  * @returns {any} */
-export function readJson(text) {
+export function readJson(text, revive = undefined) {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, revive);
   } catch {
     return null;
   }
@@ -129,13 +129,9 @@ export function makeCopyButton(label, read) {
   return button;
 }
 
-/** An id that nobody else has, in the shape of a UUID; also where the page is not served by https. */
+/** An id that nobody else has; also where the page is not served by https. */
 export function makeId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 15) | 64;
-  bytes[8] = (bytes[8] & 63) | 128;
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Whether it worked; also where the page is not served by https and the browser has no clipboard to offer. */
@@ -150,20 +146,13 @@ export async function copyText(text) {
 
 function copyBySelection(text) {
   const before = document.activeElement;
-  const field = document.createElement("textarea");
-  field.value = text;
-  field.readOnly = true;
-  field.style.cssText = "position:fixed;top:0;opacity:0";
+  const field = make("textarea", { readonly: true, style: "position:fixed;top:0;opacity:0" }, text);
   document.body.append(field);
   field.select();
-  try {
-    return document.execCommand("copy");
-  } catch {
-    return false;
-  } finally {
-    field.remove();
-    before?.focus?.({ preventScroll: true });
-  }
+  const isDone = document.execCommand("copy");
+  field.remove();
+  before.focus({ preventScroll: true });
+  return isDone;
 }
 
 /** 0.42 → "420 ms", 1.23 → "1.2 s", 12.3 → "12 s", 75 → "1 min 15 s"; nothing for null. */
@@ -230,11 +219,4 @@ const adopted = new Set();
 export function adopt(css) {
   if (!adopted.has(css)) document.head.append(make("style", {}, css));
   adopted.add(css);
-}
-
-/** KaTeX's sheet with its fonts is a file of its own beside this one, named by the build. */
-export function addFormulaSheet() {
-  if (typeof KATEX_SHEET !== "string" || adopted.has(KATEX_SHEET)) return;
-  adopted.add(KATEX_SHEET);
-  document.head.append(make("link", { rel: "stylesheet", href: new URL(`./${KATEX_SHEET}`, import.meta.url).href }));
 }

@@ -2,7 +2,7 @@
 /** Formulas: `\(…\)`, `\[…\]`, `$…$` and `$$…$$`, found as rules of markdown-it and set by KaTeX, which is loaded when the
  * first one comes. One that cannot be set stays as it was written. */
 
-import { addFormulaSheet, make } from "./dom.js";
+import { make } from "./dom.js";
 
 const CLOSES = { "\\(": "\\)", "\\[": "\\]", $$: "$$", $: "$" };
 const LONGEST = 5_000;
@@ -109,9 +109,10 @@ export function setFormula(element) {
   else if (!waiting.includes(element) && waiting.push(element) === 1) load().then(work, () => (waiting.length = 0));
 }
 
-/** Tries again after a failure, as far as the browser does. */
+/** Tries again after a failure, as far as the browser does. The sheet is a file beside this one, named by the build. */
 async function load() {
   katex = (await import("katex")).default;
+  document.head.append(make("link", { rel: "stylesheet", href: new URL(`./${KATEX_SHEET}`, import.meta.url).href }));
 }
 
 function work() {
@@ -124,7 +125,6 @@ function typeset(element) {
   const { formula } = element.dataset;
   if (formula === undefined) return; // another one stands there by now
   delete element.dataset.formula;
-  addFormulaSheet();
   const drawn = make("span");
   try {
     katex.render(formula, drawn, { ...OPTIONS, displayMode: element.classList.contains("fg-display") });

@@ -56,7 +56,7 @@ export class Follower {
     this.session = session;
     this.tell = tell;
     this.run = this.message = this.at = null;
-    this.states = keepById();
+    this.states = {};
     this.socket = new Socket(`/chat?flow=${encodeURIComponent(flow)}`, { hear: (frame) => this.hear(frame), change: (state) => state === "open" && this.ask() });
   }
 
@@ -81,7 +81,7 @@ export class Follower {
 
   begin({ run }) {
     if (this.run === run) return;
-    Object.assign(this, { run, states: keepById(), message: null });
+    Object.assign(this, { run, states: {}, message: null });
     this.tell(this.states, { isRunning: true });
   }
 
@@ -104,7 +104,7 @@ export class Follower {
   }
 
   show(steps) {
-    this.states = keepById(steps.map(({ id, status }) => [id, status]));
+    this.states = Object.fromEntries(steps.map(({ id, status }) => [id, status]));
     this.tell(this.states, { at: this.at, steps });
   }
 
@@ -112,9 +112,6 @@ export class Follower {
     this.socket.close();
   }
 }
-
-/** What is known of components by their ids; these may be called `constructor` or `__proto__`, as what every object has. */
-export const keepById = (entries = []) => Object.assign(Object.create(null), Object.fromEntries(entries));
 
 /** `goTo(line)` shows a line of the file. What comes back has `element`, and `draw()`, which paints the picture anew. */
 export function drawSteps({ picture, says, steps }, { goTo }) {
@@ -125,7 +122,7 @@ export function drawSteps({ picture, says, steps }, { goTo }) {
   const details = make("details", { open: !picture }, make("summary", {}, "Steps as a list"), list);
   const parts = [says && make("p", { class: "fg-says" }, says), picture && figure, about, details];
   const element = make("section", { class: "fg-flow", "aria-label": "Steps" }, ...parts.filter(Boolean));
-  const shown = { element, figure, about, details, rows, steps, states: keepById() };
+  const shown = { element, figure, about, details, rows, steps, states: {} };
   shown.draw = () => picture && paint(shown, picture, goTo);
   return shown;
 }
@@ -147,7 +144,7 @@ async function paint(shown, text, goTo) {
   try {
     const picture = await makePicture(text, figure);
     picture.removeAttribute("role");
-    const [, , width] = (picture.getAttribute("viewBox") ?? "").split(/[\s,]+/).map(Number);
+    const { width } = picture.viewBox.baseVal;
     picture.style.maxWidth = "100%";
     if (width > 0) picture.style.minWidth = `${Math.ceil(width * SMALLEST)}px`;
     figure.replaceChildren(document.importNode(picture, true));
@@ -184,8 +181,7 @@ function light({ rows, drawn, states, seconds }) {
 /** What comes back has `element`, and `goTo(line)`, which shows a line. */
 export function drawFile({ name, note, count: lines, parts, mistakes, more }) {
   const rows = new Map();
-  const byLine = new Map();
-  for (const mistake of mistakes) byLine.set(mistake.line, [...(byLine.get(mistake.line) ?? []), mistake]);
+  const byLine = Map.groupBy(mistakes, ({ line }) => line);
   const blocks = parts.flatMap((part, at) => {
     const before = at ? parts[at - 1].start + parts[at - 1].lines.length : 1;
     const left = part.start - before;

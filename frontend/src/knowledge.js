@@ -21,7 +21,8 @@ class Adding {
   constructor(parent) {
     this.data = this.trigger = null;
     const speak = (text) => (this.spoken.textContent = text);
-    this.added = new Added({ changeFiles: () => this.change(), warn: speak, speak, address: (_, asked) => this.write(asked) }, { holder: "knowledge" });
+    const address = (_, asked) => `/file/knowledge?${new URLSearchParams({ flow: this.data.flow, knowledge: this.data.knowledge, ...asked })}`;
+    this.added = new Added({ changeFiles: () => this.change(), warn: speak, speak, address }, { holder: "knowledge" });
     this.count = 0;
     this.says = make("p", { class: "fg-figures" });
     this.spoken = make("p", { class: "fg-unseen", role: "status" });
@@ -38,12 +39,6 @@ class Adding {
     this.trigger = trigger;
     this.added.describe(data);
     this.says.textContent = data.says;
-  }
-
-  /** @param {Record<string, string>} asked */
-  write({ name }) {
-    const { flow, knowledge } = this.data;
-    return `/file/knowledge?${new URLSearchParams({ flow, knowledge, name })}`;
   }
 
   /** Those that are there leave this list: the page has them in its own, once none is on its way. */

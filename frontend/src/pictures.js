@@ -30,7 +30,7 @@ async function draw(figure) {
   const ground = readGround(figure);
   const picture = await makePicture(figure.querySelector("code").textContent, figure);
   const label = picture.querySelector("title")?.textContent || "Diagram";
-  const [, , width] = (picture.getAttribute("viewBox") ?? "").split(/[\s,]+/).map(Number);
+  const { width } = picture.viewBox.baseVal;
   if (width > 0) picture.style.minWidth = `min(${Math.ceil(width)}px, 30rem)`;
   const region = make("div", { class: "fg-diagram fg-scroll", tabindex: "0", role: "img", "aria-label": label, "data-ground": ground }, document.importNode(picture, true));
   const before = figure.querySelector(":scope > .fg-diagram");
@@ -71,14 +71,9 @@ function chooseSettings(figure) {
   };
   return {
     startOnLoad: false, securityLevel: "strict", htmlLabels: false, flowchart: { htmlLabels: false }, layout: "dagre", theme: "base", themeVariables,
-    darkMode: isDark(background), maxTextSize: MOST_TEXT, maxEdges: 300, suppressErrorRendering: true, deterministicIds: true, logLevel: 5,
+    darkMode: style.colorScheme === "dark", maxTextSize: MOST_TEXT, maxEdges: 300, suppressErrorRendering: true, deterministicIds: true, logLevel: 5,
     secure: ["secure", "securityLevel", "startOnLoad", "maxTextSize", "maxEdges", "suppressErrorRendering", "htmlLabels", "theme", "themeVariables", "themeCSS", "fontFamily", "altFontFamily", "darkMode", "dompurifyConfig", "layout", "look", "logLevel"],
   };
-}
-
-function isDark(color) {
-  const parts = color.startsWith("#") ? color.slice(1).match(/../g)?.map((part) => parseInt(part, 16)) : color.match(/[\d.]+/g)?.map(Number);
-  return !!parts && 0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2] < 128;
 }
 
 /** Only shapes and text: nothing that runs, loads or leaves the picture. */

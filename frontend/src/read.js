@@ -31,7 +31,7 @@ function makeReader() {
     const found = matchAtStart(text);
     return found && cutLink(found, reader.linkify)[0];
   };
-  reader.validateLink = isAddress;
+  reader.validateLink = (href) => /^(?:https?:\/\/|mailto:)/i.test(href) && URL.canParse(href);
   reader.block.ruler.before("table", "deep", readDeep);
   reader.core.ruler.before("inline", "last", ({ env, tokens }) => (env.last = findLast(tokens)?.content));
   reader.core.ruler.push("open_mark", ({ env, tokens }) => env.isGrowing || env.isCut ? hideMark(tokens) : undefined);
@@ -74,16 +74,6 @@ function findEnd(text) {
   let end = 0, open = 0;
   for (; end < last && open >= 0; end++) open += "{[".includes(text[end]) ? 1 : "]}".includes(text[end]) ? -1 : 0;
   return text.slice(0, open < 0 ? end - 1 : end).replace(/[,.;:!?]+$/, "").length;
-}
-
-/** To the web or to mail. */
-function isAddress(href) {
-  if (!/^(?:https?:\/\/|mailto:)/i.test(href)) return false;
-  try {
-    return ["http:", "https:", "mailto:"].includes(new URL(href).protocol);
-  } catch {
-    return false;
-  }
 }
 
 function readDeep(state, line, end, isSilent) {

@@ -122,14 +122,7 @@ export class Sources {
 const drawHeadings = (text) => text.split(/^(#{1,6} .*)$/m).map((part, at) => (at % 2 ? make("strong", {}, part.replace(/^#+ /, "")) : part));
 
 /** Whose page of the web a passage is of; "" for one of a file, whose path never begins so. */
-function findHost(source) {
-  if (!/^https?:\/\//i.test(source)) return "";
-  try {
-    return new URL(source).host;
-  } catch {
-    return "";
-  }
-}
+const findHost = (source) => (/^https?:\/\//i.test(source) && URL.canParse(source) ? new URL(source).host : "");
 
 /** @param {Passage} passage */
 const namePlace = ({ source, page }) => (page === undefined ? source : `${source}, page ${page}`);

@@ -155,16 +155,3 @@ test("what is required is asked for when something is sent, and not before", () 
   assert.deepEqual(said(), ["", ""]);
   assert.equal(read(options.controls[0].field, "Pan").mistake, "Product is one of Kettle.");
 });
-
-test("components may be called as what every object has", () => {
-  const names = ["__proto__", "constructor"];
-  const fields = names.map((component) => field(component, "text", "", { component, name: "toString", address: component }));
-  const { options, set } = open("", { fields });
-  assert.deepEqual(options.controls.map(({ input }) => input.value), ["", ""]);
-  for (const name of names) set(name, "said");
-  const chosen = '{"__proto__":{"toString":"said"},"constructor":{"toString":"said"}}';
-  assert.equal(JSON.stringify(options.merge({})), chosen);
-  assert.equal(JSON.stringify(open("?__proto__=said&constructor=said", { fields }).options.merge({})), chosen);
-  assert.equal(JSON.stringify(open("", { fields }).options.merge(JSON.parse(chosen))), chosen);
-  assert.equal(`${{}}`, "[object Object]");
-});

@@ -10,6 +10,7 @@ register(`data:text/javascript,${encodeURIComponent(NO_SHEETS)}`);
 
 export const { document } = parseHTML("<!doctype html><html><head></head><body></body></html>");
 globalThis.document ??= document;
+globalThis.KATEX_SHEET = "katex.css";
 export const { Growing, Sources, render } = await import("../src/markdown.js");
 
 export async function draw(text, options) {

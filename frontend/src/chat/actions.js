@@ -20,7 +20,6 @@ export class Actions {
     /** @type {Map<number, Line>} */
     this.lines = new Map();
     this.list = make("div", { class: "fg-actions-list" });
-    this.summary = make("summary", {});
     this.element = make("div", { class: "fg-actions", role: "group", "aria-label": "What was done for this answer", hidden: true }, this.list);
   }
 
@@ -43,7 +42,7 @@ export class Actions {
   begin(action) {
     const line = new Line(action.kind, (decision) => this.decide(action.number, line.digest, decision));
     this.lines.set(action.number, line);
-    (this.lines.get(action.within)?.nest() ?? this.list).append(line.element);
+    (this.lines.get(action.within)?.inner ?? this.list).append(line.element);
     return line;
   }
 
@@ -57,8 +56,8 @@ export class Actions {
     const ends = ["failed", "refused", "stopped"].map((state) => [state, calls.filter((call) => call.state === state).length]);
     const title = calls.length ? count(calls.length, "tool call") : count(this.list.childElementCount, "thought");
     const figures = join(listNames(calls), ...ends.map(([state, number]) => (number ? `${number} ${state}` : "")));
-    this.summary.replaceChildren(make("span", { class: "fg-action-name" }, title), make("span", { class: "fg-figures" }, figures));
-    this.fold = make("details", { class: "fg-action" }, this.summary);
+    const summary = make("summary", {}, make("span", { class: "fg-action-name" }, title), make("span", { class: "fg-figures" }, figures));
+    this.fold = make("details", { class: "fg-action" }, summary);
     this.list.before(this.fold);
     this.fold.append(this.list);
   }
@@ -81,18 +80,11 @@ class Line {
   constructor(kind, decide) {
     this.kind = kind;
     this.decide = decide;
-    this.told = this.digest = this.ways = this.drawn = null;
-    this.element = make("div", { class: "fg-action-line" });
-    this.inner = null;
-  }
-
-  /** Where what is done within it stands. */
-  nest() {
-    if (!this.inner) {
-      this.inner = make("div", { class: "fg-actions-list fg-actions-within" });
-      this.element.append(this.inner);
-    }
-    return this.inner;
+    this.told = this.digest = this.ways = null;
+    /** @type {HTMLElement} */
+    this.drawn = make("p");
+    this.inner = make("div", { class: "fg-actions-list fg-actions-within" });
+    this.element = make("div", { class: "fg-action-line" }, this.drawn, this.inner);
   }
 
   draw(action) {
@@ -104,8 +96,7 @@ class Line {
     const parts = listParts(action);
     this.digest = action.digest;
     const drawn = action.state === "waiting" ? this.drawQuestion(head, parts, action.always) : parts.length ? this.drawFold(head, parts) : make("p", { class: "fg-action" }, ...head);
-    if (this.drawn) this.drawn.replaceWith(drawn);
-    else this.element.prepend(drawn);
+    this.drawn.replaceWith(drawn);
     this.drawn = drawn;
   }
 
@@ -136,8 +127,8 @@ class Line {
 
   /** It stays open, or closed, as it was. */
   drawFold(head, parts) {
-    const had = this.drawn?.contains(document.activeElement);
-    const fold = makeFold({ class: "fg-action", open: this.drawn?.open ?? false }, head, () => parts.map(drawPart));
+    const had = this.drawn.contains(document.activeElement);
+    const fold = makeFold({ class: "fg-action", open: this.drawn.open }, head, () => parts.map(drawPart));
     if (had) queueMicrotask(() => fold.firstElementChild.focus({ preventScroll: true }));
     return fold;
   }

@@ -19,7 +19,8 @@ export class Composer {
     this.sentAt = -Infinity;
     this.notice = make("div", { class: "fg-notice", role: "alert" });
     this.chips = make("div", { class: "fg-chips" });
-    this.box = make("textarea", { rows: isForm ? 5 : 1, dir: "auto", enterkeyhint: isForm || isTouched() ? "enter" : "send", autocomplete: "off" });
+    const heard = { input: () => this.change(), keydown: (event) => this.hear(event), paste: (event) => this.paste(event) };
+    this.box = make("textarea", { rows: isForm ? 5 : 1, dir: "auto", enterkeyhint: isForm || isTouched() ? "enter" : "send", autocomplete: "off", ...heard });
     this.button = make("button", { type: "button", class: "fg-send", click: () => this.press() });
     this.notes = make("div", { class: "fg-notes" });
     const [speak, address] = [(sentence) => view.speak(sentence), (what, asked) => view.address(what, asked)];
@@ -28,9 +29,6 @@ export class Composer {
     const field = make("div", { class: "fg-field", click: ({ target }) => target === field && this.box.focus() }, added, attach, this.box, this.button, picker);
     const given = { class: isForm ? "fg-composer fg-form" : "fg-composer", novalidate: true, submit: (event) => event.preventDefault() };
     this.element = make("form", given, this.notice, this.chips, field, this.notes);
-    this.box.addEventListener("input", () => this.change());
-    this.box.addEventListener("keydown", (event) => this.hear(event));
-    this.box.addEventListener("paste", (event) => this.paste(event));
     this.draw();
   }
 
@@ -128,11 +126,9 @@ export class Composer {
     if (isOpen && this.notice.dataset.kind === "away") this.say("");
     if (isLost) this.say(AWAY, { kind: "away" });
     this.draw();
-    if (isLost || isOpen) {
-      const isWanted = this.isWanted && isOpen;
-      this.isWanted = false;
-      if (isWanted) this.submit();
-    }
+    const isWanted = this.isWanted && isOpen;
+    if (isLost || isOpen) this.isWanted = false;
+    if (isWanted) this.submit();
   }
 
   setOff(sentence) {
@@ -179,13 +175,9 @@ export class Composer {
     this.added.describe(files);
     this.box.placeholder = placeholder;
     this.box.setAttribute("aria-label", label);
-    const chips = [];
-    if (chip) {
-      const title = `Your messages here run with:\n${chip.lines.join("\n")}`;
-      const click = () => this.view.trigger("clear", true);
-      chips.push(make("button", { type: "button", class: "fg-chip", title, click }, icon("tune"), make("strong", {}, chip.label), " · clear"));
-    }
-    this.chips.replaceChildren(...chips);
+    const given = { type: "button", class: "fg-chip", click: () => this.view.trigger("clear", true) };
+    const title = chip && `Your messages here run with:\n${chip.lines.join("\n")}`;
+    this.chips.replaceChildren(chip ? make("button", { ...given, title }, icon("tune"), make("strong", {}, chip.label), " · clear") : "");
     this.notes.replaceChildren(...notes.map(({ icon: name, text }) => make("p", {}, name ? icon(name) : null, ...writeSentence(text))));
   }
 }

@@ -2,7 +2,7 @@
 /** Files of messages: chosen, dropped or pasted, seen on their way, and as they stand in messages: pictures small, as links
  * to the whole, everything else as a link that saves it. */
 
-import { count, icon, make, makeIconButton, readJson, writeSize } from "../dom.js";
+import { count, icon, make, makeIconButton, writeSize } from "../dom.js";
 
 /** Files that one page sends to the server at once. */
 const AT_ONCE = 3;
@@ -157,14 +157,6 @@ export class Added {
     this.draw(item);
   }
 
-  /** Its picture is not to be had: what was kept from before may be deleted by now. */
-  miss(item) {
-    if (!item.preview && item.state === "there") fail(item, "It was deleted.");
-    Object.assign(item, { preview: null, drawn: null });
-    this.draw(item);
-    this.act.changeFiles();
-  }
-
   retry(item) {
     item.state = "waiting";
     this.draw(item);
@@ -222,9 +214,9 @@ export class Added {
 
   drawItem(item) {
     const { name, state } = item, says = state === "failed" ? item.says : "";
-    const isPicture = state !== "failed" && isShown(item) && (item.preview || (item.id && item.preview !== null));
+    const isPicture = state !== "failed" && isShown(item);
     const src = isPicture ? (item.preview ?? this.act.address("image", { id: item.id })) : "";
-    const face = make("span", { class: "fg-face" }, isPicture ? make("img", { src, alt: "", error: () => this.miss(item) }) : icon(state === "failed" ? "alert" : "file"));
+    const face = make("span", { class: "fg-face" }, isPicture ? make("img", { src, alt: "" }) : icon(state === "failed" ? "alert" : "file"));
     const facts = make("span", { class: says ? "fg-added-says" : "fg-figures" }, says || writeFacts(item));
     const bar = state === "coming" ? make("progress", { max: 1, value: item.share, "aria-label": `Adding ${name}` }) : null;
     const again = item.canRetry && state === "failed" ? makeIconButton("again", `Add ${name} again`, () => this.retry(item)) : null;
@@ -255,7 +247,8 @@ const writeRefusal = ({ detail, hint } = /** @type {any} */ ({})) => [detail, hi
 function send(address, file, { progress = (_) => {}, end = (_, __) => {} }) {
   const request = new XMLHttpRequest();
   request.upload.onprogress = ({ loaded, total }) => progress(total ? loaded / total : 0);
-  request.onload = () => end(request.status, readJson(request.responseText) ?? {});
+  request.responseType = "json";
+  request.onload = () => end(request.status, request.response ?? {});
   request.onerror = () => end(0, {});
   request.open("POST", address);
   request.send(file);

@@ -4,7 +4,13 @@
 import { focusVersions } from "./message.js";
 
 /** `behind`: this page read too slowly to be told everything; the stored messages have it. */
-const HEARD = { conversation, behind: (view) => view.ask(), messages, waiting, started, text, sources, step, steps, actions, progress, ended, refused, note, off, flow, rated: (view, frame) => view.ratings.hear(frame) };
+const HEARD = {
+  conversation, messages, waiting, started, text, step, actions, progress, ended, refused, note, off, flow,
+  behind: (view) => view.ask(),
+  rated: (view, frame) => view.ratings.hear(frame),
+  sources: (view, { run, passages }) => view.turn?.run === run && view.turn.first.sources.look(passages),
+  steps: (view, { message, steps }) => view.list.find(message)?.showSteps(steps),
+};
 
 /** One frame; what this page does not know is left out.
  * @param {import("../chat.js").View} view */
@@ -138,10 +144,6 @@ function actions(view, { run, actions: told }) {
   if (view.turn?.run === run) view.turn.first?.act(told);
 }
 
-function sources(view, { run, passages }) {
-  if (view.turn?.run === run) view.turn.first?.sources.look(passages);
-}
-
 function progress(view, frame) {
   hideFetchNote(view);
   if (!frame.run || view.turn?.run === frame.run) view.turn.first?.showProgress(frame);
@@ -152,10 +154,6 @@ function hideFetchNote(view) {
   if (view.isFetched) return;
   view.isFetched = true;
   view.describe();
-}
-
-function steps(view, { message, steps: found }) {
-  view.list.find(message)?.showSteps(found);
 }
 
 function ended(view, { run, messages: stored }) {

@@ -63,24 +63,19 @@ export class Control {
     this.field = field;
     this.isTouched = this.isLocked = false;
     const id = `fg-asked-${++made}`;
-    this.input = this.makeInput({ id, class: "fg-asked-input", name: field.address, "aria-describedby": `${id}-below` });
-    this.output = field.widget === "slider" ? make("output", { for: id }) : null;
-    this.below = make("p", { id: `${id}-below`, class: "fg-asked-below" });
-    const label = make("label", { for: id, title: field.help || null }, field.title);
-    if (field.is_required) {
-      this.input.required = true;
-      label.append(make("span", { class: "fg-asked-needed", "aria-hidden": "true" }, "needed"));
-    }
-    const head = make("div", { class: "fg-asked-head" }, label, this.output);
-    this.element = make("div", { class: "fg-asked-field", "data-widget": field.widget }, head, this.input, this.below);
-    this.input.addEventListener("input", () => {
-      this.grow();
-    });
-    this.input.addEventListener("change", () => {
+    const changed = () => {
       this.isTouched = true;
       this.check();
       change(this);
-    });
+    };
+    const heard = { input: () => this.grow(), change: changed };
+    this.input = this.makeInput({ id, class: "fg-asked-input", name: field.address, "aria-describedby": `${id}-below`, required: field.is_required, ...heard });
+    this.output = field.widget === "slider" ? make("output", { for: id }) : null;
+    this.below = make("p", { id: `${id}-below`, class: "fg-asked-below" });
+    const needed = field.is_required ? make("span", { class: "fg-asked-needed", "aria-hidden": "true" }, "needed") : null;
+    const label = make("label", { for: id, title: field.help || null }, field.title, needed);
+    const head = make("div", { class: "fg-asked-head" }, label, this.output);
+    this.element = make("div", { class: "fg-asked-field", "data-widget": field.widget }, head, this.input, this.below);
   }
 
   makeInput(given) {
@@ -139,12 +134,7 @@ export class Control {
 
 /** What the address of a page says by itself. */
 const PAGES_OWN = ["flow", "session", "overrides", "embed", "embed_options"];
-/** Characters of an address that every server and proxy takes. */
-const LONGEST_LINK = 6000;
 const COPY = "Copy link";
-
-/** A component may be called `constructor` or `__proto__`, as what every object has. */
-const readOwn = (table, key) => (Object.hasOwn(table, key) ? table[key] : undefined);
 
 export class Options {
   /** @param {import("../chat.js").View} view */
@@ -158,19 +148,17 @@ export class Options {
     this.choice = this.key = null;
     this.fieldsTold = this.address = "";
     this.told = make("p", { class: "fg-asked-told", role: "status" });
-    this.summary = make("summary", {}, make("span", { class: "fg-asked-line" }), icon("next"));
-    this.grid = make("div", { class: "fg-asked-grid" });
+    this.summary = make("summary", { click: () => (this.choice = !this.fold.open) }, make("span", { class: "fg-asked-line" }), icon("next"));
+    this.grid = make("div", { class: "fg-asked-grid", keydown: (event) => this.hear(event) });
     const reset = make("button", { type: "button", class: "fg-why", click: () => this.reset() }, "Reset");
     this.copy = make("button", { type: "button", class: "fg-why", click: () => copyAndTell(this.copy, this.writeLink(), (isDone) => this.tellCopied(isDone)) }, COPY);
     this.ways = make("div", { class: "fg-asked-ways" }, reset, this.copy);
     this.fold = make("details", { class: "fg-asked" }, this.summary, make("div", { class: "fg-asked-body" }, this.grid, this.ways));
     this.element = make("div", { class: "fg-asked-all", hidden: true }, this.told, this.fold);
-    this.summary.addEventListener("click", () => (this.choice = !this.fold.open));
     this.fold.addEventListener("toggle", () => {
       for (const control of this.controls) control.grow();
       this.draw();
     });
-    this.grid.addEventListener("keydown", (event) => this.hear(event));
   }
 
   /** Enter in a line is done with it; in a text of several it begins the next. */
@@ -199,8 +187,8 @@ export class Options {
   /** Values by address, as texts; those that do not fit are left out. */
   take(texts) {
     this.chosen = this.controls.map(({ field }) => {
-      const { value = null } = Object.hasOwn(texts, field.address) ? read(field, texts[field.address]) : {};
-      return value ?? field.value;
+      const text = texts[field.address];
+      return (text === undefined ? null : read(field, text).value) ?? field.value;
     });
   }
 
@@ -211,17 +199,12 @@ export class Options {
     if (!this.controls.length) return;
     const [texts, told] = this.readAddress();
     const address = JSON.stringify(texts);
-    const kept = this.readKept();
+    const kept = readJson(this.drafts.read(this.key));
     const isKept = kept && (address === "{}" || kept.address === address);
     this.take(isKept ? kept.texts : texts);
     this.address = isKept ? kept.address : address;
     this.tell(isKept ? [] : told);
     this.show();
-  }
-
-  readKept() {
-    const kept = readJson(this.drafts.read(this.key));
-    return typeof kept?.texts === "object" ? kept : null;
   }
 
   /** The conversation has this name from now on, and what is chosen stays with it. */
@@ -238,7 +221,7 @@ export class Options {
 
   /** What the page's address fills in: texts by field, and sentences about what it cannot. */
   readAddress() {
-    const texts = Object.create(null), told = [];
+    const texts = {}, told = [];
     for (const [name, text] of new URLSearchParams(location.search)) {
       const field = this.find(name);
       const { mistake } = field ? read(field, text) : {};
@@ -261,7 +244,7 @@ export class Options {
   }
 
   override(field) {
-    return readOwn(readOwn(this.overrides, field.component) ?? {}, field.name);
+    return this.overrides[field.component]?.[field.name];
   }
 
   /** What is chosen, or overridden, stands in the fields. */
@@ -332,7 +315,6 @@ export class Options {
     const values = this.controls.map(({ field }, at) => `${field.title}: ${write(field, this.override(field) ?? this.chosen[at])}`);
     this.summary.firstElementChild.textContent = this.fold.open ? "Options" : join(...values);
     this.ways.hidden = !Object.keys(this.list()).length;
-    this.copy.hidden = this.writeLink().length > LONGEST_LINK;
   }
 
   tellCopied(isDone) {

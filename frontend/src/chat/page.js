@@ -4,7 +4,6 @@
 import { isTouched, make, makeIconButton } from "../dom.js";
 
 const NEAR = 80;
-const MOST_SPOKEN = 20;
 const PREFIX = "flowground:draft:";
 const SEND = "Send the message", LINE = "Begin a new line";
 const KEYS = [
@@ -16,18 +15,12 @@ const KEYS = [
   ["?", "Show these keys"],
 ];
 
-function findScroller(element) {
-  for (let place = element.parentElement; place; place = place.parentElement)
-    if (/auto|scroll/.test(getComputedStyle(place).overflowY)) return place;
-  return document.scrollingElement;
-}
-
 /** The page follows what grows at its end as long as its reader is there, and has a way back to it. */
 export class Scroll {
   /** `change(isAtEnd)` is told when the reader leaves the end, and when they are back; `signal` ends it. */
   constructor(root, change, signal) {
     this.root = root;
-    this.place = findScroller(root);
+    this.place = root.closest('[data-testid="stMain"]');
     this.change = change;
     this.isFollowing = true;
     this.isHeld = false;
@@ -110,17 +103,6 @@ export class Scroll {
   }
 }
 
-/** What a screen reader hears: finished sentences of the answer that grows, and how it ended. */
-export class Speech {
-  element = make("div", { class: "fg-unseen", "aria-live": "polite", "aria-atomic": "false" });
-
-  say(sentence) {
-    if (!sentence) return;
-    while (this.element.childElementCount >= MOST_SPOKEN) this.element.firstElementChild.remove();
-    this.element.append(make("p", {}, sentence));
-  }
-}
-
 /** What was typed and not sent: kept in this browser, for each conversation of each person, until it is sent. */
 export class Drafts {
   /** `person` is a name for who is here that tells nothing of them. Drafts of anybody else are thrown away. */
@@ -128,27 +110,17 @@ export class Drafts {
     const mine = `${PREFIX}${person}:`;
     this.here = `${mine}${flow}:`;
     this.store = store;
-    this.attempt(() => {
-      const names = Array.from({ length: store.length }, (_, number) => store.key(number));
-      for (const name of names) if (name.startsWith(PREFIX) && !name.startsWith(mine)) store.removeItem(name);
-    });
+    const names = Array.from({ length: store.length }, (_, number) => store.key(number));
+    for (const name of names) if (name.startsWith(PREFIX) && !name.startsWith(mine)) store.removeItem(name);
   }
 
   read(session) {
-    return this.attempt(() => this.store.getItem(this.here + session)) ?? "";
+    return this.store.getItem(this.here + session) ?? "";
   }
 
   keep(session, text) {
-    this.attempt(() => (text ? this.store.setItem(this.here + session, text) : this.store.removeItem(this.here + session)));
-  }
-
-  /** A browser that keeps nothing, or no more, is no reason to fail. */
-  attempt(act) {
-    try {
-      return act();
-    } catch {
-      return undefined;
-    }
+    if (text) this.store.setItem(this.here + session, text);
+    else this.store.removeItem(this.here + session);
   }
 }
 

@@ -24,7 +24,7 @@ export class Socket {
 
   connect() {
     clearTimeout(this.timer);
-    this.drop();
+    this.link?.close();
     const link = (this.link = this.dial(this.address));
     link.onopen = () => {
       this.tries = 0;
@@ -38,7 +38,7 @@ export class Socket {
       return this.change(frame);
     };
     link.onclose = () => {
-      if (this.isOver) return;
+      if (this.isOver || link !== this.link) return;
       this.change("away");
       this.timer = setTimeout(() => this.connect(), Math.min(250 * 2 ** this.tries++, SLOWEST));
     };
@@ -59,17 +59,10 @@ export class Socket {
     this.connect();
   }
 
-  drop() {
-    if (!this.link) return;
-    this.link.onopen = this.link.onmessage = this.link.onclose = null;
-    this.link.close();
-    this.link = null;
-  }
-
   close() {
     this.isOver = true;
     clearTimeout(this.timer);
     removeEventListener("online", this.comeBack);
-    this.drop();
+    this.link.close();
   }
 }

@@ -2,7 +2,7 @@
 /** A value that is no text: records as a table, data as JSON, files as a list. */
 
 import { colour } from "../code.js";
-import { count, join, make, makeCopyButton, writeSize } from "../dom.js";
+import { count, join, make, makeCopyButton, readJson, writeSize } from "../dom.js";
 import { drawSent } from "./files.js";
 
 /** Rows that are drawn at first, and at most once all are wanted. */
@@ -12,19 +12,10 @@ const CELL = 500;
 /** Letters of JSON that are shown; a file of it has all. */
 const LONGEST = 200_000;
 
-/** A number that JavaScript cannot hold, or writes otherwise, as it was written. */
-class Exact {
-  constructor(source) {
-    this.source = source;
-  }
+/** Numbers that JavaScript cannot hold, or writes otherwise, as they were written; a browser of 2024 tells no `source`. */
+const { rawJSON, isRawJSON = () => false } = /** @type {any} */ (JSON);
 
-  toJSON() {
-    const { rawJSON } = /** @type {any} */ (JSON);
-    return rawJSON ? rawJSON(this.source) : Number(this.source);
-  }
-}
-
-/** `{"records": […]}` → `{kind, value}`; numbers stay as they were written, where the browser can tell. */
+/** `{"records": […]}` → `{kind, value}`. */
 export function readValue(written) {
   const [[kind, value]] = Object.entries(JSON.parse(written, keepNumbers));
   return { kind, value };
@@ -32,18 +23,13 @@ export function readValue(written) {
 
 function keepNumbers(_, value, context) {
   const source = context?.source;
-  return typeof value === "number" && source !== undefined && String(value) !== source ? new Exact(source) : value;
+  return typeof value === "number" && source !== undefined && String(value) !== source ? rawJSON(source) : value;
 }
 
 /** What a step gave as text, where that is JSON of an object or a list; else null. */
 export function findValue(text) {
-  if (!/^\s*[[{]/.test(text)) return null;
-  try {
-    const value = JSON.parse(text, keepNumbers);
-    return { kind: isRecords(value) ? "records" : "data", value };
-  } catch {
-    return null; // cut in its middle, or only looks like it
-  }
+  const value = /^\s*[[{]/.test(text) ? readJson(text, keepNumbers) : null; // may be cut in its middle, or only look like it
+  return value && { kind: isRecords(value) ? "records" : "data", value };
 }
 
 /** `name` is that of a file of it; an answer has a way to be copied already. Whoever decides by it sees all of it, written
@@ -53,7 +39,7 @@ export function drawValue({ kind, value }, { name = "value", hasCopy = false, ad
   return kind === "records" && isRecords(value) && !spell ? drawTable(value, name) : drawData(value, { name, hasCopy, spell });
 }
 
-const isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Exact);
+const isPlain = (value) => value !== null && typeof value === "object" && !isRawJSON(value);
 const isRecords = (value) => Array.isArray(value) && value.length > 0 && value.every((one) => isPlain(one) && !Array.isArray(one));
 
 // Records
@@ -79,7 +65,7 @@ function drawTable(records, name) {
   return make("div", { class: "fg-value" }, box, bar);
 }
 
-const isNumber = (value) => typeof value === "number" || value instanceof Exact;
+const isNumber = (value) => typeof value === "number" || isRawJSON(value);
 const findFirst = (records, column) => records.find((record) => Object.hasOwn(record, column) && record[column] !== null)?.[column];
 
 function drawCell(record, column) {
@@ -90,7 +76,7 @@ function drawCell(record, column) {
 
 function writeCell(value) {
   if (value === null || value === undefined) return "";
-  if (value instanceof Exact) return value.source;
+  if (isRawJSON(value)) return value.rawJSON;
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
