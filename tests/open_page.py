@@ -42,7 +42,7 @@ def go(page: "Page", url: str) -> "Page":
 
 def still(page: "Page") -> "Page":
     """Waits until no answer is being written, and no script of the page runs."""
-    page.wait_for_function("!document.querySelector('.fg-chat:is([data-running], [data-loading])')")
+    page.wait_for_function("!document.querySelector('.fg-chat[data-running], .fg-loading:not([hidden])')")
     page.locator(STILL).wait_for()
     return page
 

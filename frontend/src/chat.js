@@ -97,8 +97,8 @@ export class View {
     this.lack = make("div");
     this.starters = make("div", { class: "fg-starters", role: "group", "aria-label": "Suggestions" });
     this.hero = make("div", { class: "fg-hero" }, this.welcome, this.lack, this.starters);
-    const loading = make("div", { class: "fg-loading", "aria-hidden": "true" }, make("i"), make("i"), make("i"));
-    const parts = [this.hero, this.list.earlier, loading, this.list.log];
+    this.loading = make("div", { class: "fg-loading", "aria-hidden": "true" }, make("i"), make("i"), make("i"));
+    const parts = [this.hero, this.list.earlier, this.loading, this.list.log];
     root.append(...(this.isForm ? [this.foot, ...parts] : [...parts, this.foot]), this.spoken);
     this.ending = new AbortController();
     const { signal } = this.ending;
@@ -126,7 +126,6 @@ export class View {
     return this.data.is_new ? "new" : this.session;
   }
 
-  /** With what is said here: the overrides, and what was chosen among the options. */
   get tweaks() {
     return this.options.merge(this.data.tweaks);
   }
@@ -138,7 +137,6 @@ export class View {
     this.spoken.append(make("p", {}, sentence));
   }
 
-  /** Where a page adds, shows, saves and deletes files. */
   address(what, asked) {
     const { flow, is_public: isPublic } = this.data;
     return `/file/${what}?${new URLSearchParams({ ...(what === "upload" || isPublic ? { flow } : {}), ...asked, ...(isPublic ? { at: "public" } : {}) })}`;
@@ -201,7 +199,6 @@ export class View {
     this.lack.replaceChildren(lacks ? drawLack(lacks, adds && flow) : "");
   }
 
-  /** What stands around the field. */
   describe() {
     const { label, placeholder, chip, notes, files } = this.data, isEmpty = this.list.isEmpty;
     const kept = this.note ? [{ icon: "eye", text: this.note }] : [];
@@ -209,7 +206,6 @@ export class View {
     this.composer.describe({ label, placeholder, chip, files, notes: [...kept, ...shown] });
   }
 
-  /** Another conversation, over the same socket. */
   open(session) {
     this.session = null; // what is kept of the other one stays
     this.composer.added.clear();
@@ -248,7 +244,7 @@ export class View {
     const isEmpty = this.isLoaded && this.list.isEmpty;
     if (isEmpty && !this.root.hasAttribute("data-empty")) this.scroll.toStart();
     this.root.toggleAttribute("data-empty", isEmpty);
-    this.root.toggleAttribute("data-loading", !this.isLoaded);
+    this.loading.hidden = this.isLoaded;
     this.root.toggleAttribute("data-running", this.isBusy);
     this.hero.hidden = !isEmpty;
     for (const button of this.starters.querySelectorAll("button")) button.disabled = Boolean(this.off);
@@ -259,7 +255,6 @@ export class View {
     this.scroll.fit();
   }
 
-  /** "open", "away", or the frame that closed the socket for good. */
   changeLink(state) {
     clearTimeout(this.lost);
     if (state === "open") this.ask(); // before what waited for the connection is said in this conversation
@@ -281,7 +276,6 @@ export class View {
     this.trigger("closed", reason);
   }
 
-  /** Asks the flow. */
   send(text) {
     const { added } = this.composer;
     if (this.isBusy || !this.options.check()) return;
@@ -350,7 +344,6 @@ export class View {
     this.scroll.reveal(element, this.foot);
   }
 
-  /** *Copy as code*: a dialog of the page's own. */
   showCode(answer) {
     const { id, text } = this.list.findQuestion(answer);
     this.trigger("code", { session: this.session, question: id, text, ...(answer.isUnkept ? { tweaks: answer.tweaks } : {}) });

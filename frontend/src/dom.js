@@ -78,7 +78,6 @@ export function isSending(event, { isLong = false } = {}) {
   return event.key === "Enter" && (isLong || isTouched() ? event.ctrlKey || event.metaKey : !event.shiftKey);
 }
 
-/** Makes a field as high as its text. */
 export function fit(box) {
   box.style.height = "auto";
   box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
@@ -171,12 +170,10 @@ export function roundSeconds(value) {
   return value < 59.5 ? `${Math.max(1, Math.round(value))} s` : `${Math.ceil(value / 60)} min`;
 }
 
-/** "1 step", "1,204 tokens". */
 export function count(number, word) {
   return `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 }
 
-/** {input: 4, output: 2} → "6 tokens"; nothing for null. */
 export function writeTokens(tokens) {
   return tokens == null ? "" : count(tokens.input + tokens.output, "token");
 }
@@ -187,12 +184,10 @@ export function writeSize(size) {
   return size >= 1e6 ? `${Math.round(size / 1e6)} MB` : `${Math.max(1, Math.floor(size / 1000))} kB`;
 }
 
-/** Parts that are not empty, with a dot between them. */
 export function join(...parts) {
   return parts.filter(Boolean).join(" · ");
 }
 
-/** "14:05" by this browser's clock and customs. */
 export function writeTime(at) {
   return new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 }
@@ -207,7 +202,6 @@ export function writeDay(at) {
   return `${day.getDate()} ${day.toLocaleDateString("en", { month: "short" })} ${day.getFullYear()}`;
 }
 
-/** Both, for who points at a time. */
 export function writeMoment(at) {
   return `${writeDay(at)}, ${writeTime(at)}`;
 }
@@ -215,7 +209,6 @@ export function writeMoment(at) {
 /** Put into the document once. */
 const adopted = new Set();
 
-/** The rules of a style sheet, for the whole document. */
 export function adopt(css) {
   if (!adopted.has(css)) document.head.append(make("style", {}, css));
   adopted.add(css);

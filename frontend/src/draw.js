@@ -115,7 +115,6 @@ const listLetters = (children) => children.map(({ content, children: inner }) =>
 /** What code in its colours, or a formula that is set, is known again by. */
 const keep = (element) => Object.assign(element, { key: `${element.className} ${element.textContent}` });
 
-/** "fg-right" of a column. */
 const findSide = (token) => token.attrGet("style")?.replace("text-align:", "fg-");
 
 /** The address of the page stays as it is: a new `#…` in it would be read as another page. */

@@ -14,7 +14,6 @@ const DEEPEST = 400;
 const BAR = "\uFDD0";
 const IN_ROW = /\$[^\s$`][^$\n`]*\$|\\\(.*?\\\)/g;
 
-/** The letters as they were written. */
 export const restore = (/** @type {string} */ text) => text.replaceAll(BAR, "|");
 
 /** A plugin of markdown-it: tokens `math` with their `content`, as they were written as `markup`, "display" as `info`. */
@@ -96,11 +95,8 @@ const waiting = [];
 
 /** Its letters, until it is set; one without `content` still grows. */
 export function drawFormula({ content, info, markup }) {
-  const element = make("span", { class: info ? "fg-math fg-display" : "fg-math", dir: "ltr" }, markup);
-  if (!content) return element;
-  element.dataset.formula = content;
-  if (info) for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", "Formula"]]) element.setAttribute(name, value); // a wide one scrolls
-  return element;
+  const scrolling = content && info ? { tabindex: "0", role: "group", "aria-label": "Formula" } : {};
+  return make("span", { class: info ? "fg-math fg-display" : "fg-math", dir: "ltr", "data-formula": content || null, ...scrolling }, markup);
 }
 
 /** In its place on the page. */

@@ -15,7 +15,6 @@ const STATES = { running: "Running", done: "Done", skipped: "Skipped", failed: "
 const SMALLEST = 0.7;
 const NOTHING = "Send a message in the chat to watch the steps run here.";
 
-const MOST_COLOURED = 100_000;
 const TOLD = 6;
 /** In a file of fewer lines each mistake is in sight. */
 const SHORT = 25;
@@ -202,7 +201,6 @@ export function drawFile({ name, note, count: lines, parts, mistakes, more }) {
   return { element, goTo };
 }
 
-/** The first mistakes by their lines: a press leads there. */
 function drawMistakes(mistakes, more, goTo) {
   if (!mistakes.length) return null;
   const shown = mistakes.slice(0, TOLD).map((mistake) =>
@@ -216,7 +214,7 @@ function drawLine(text, number, byLine, rows) {
   const code = make("code", {}, text);
   const marks = mistakes.map(({ column, length }) => make("i", { class: "fg-under", style: `--at:${column - 1};--long:${length}`, "aria-hidden": "true" }));
   const row = make("div", { class: "fg-line", "data-number": number, "data-wrong": mistakes.length > 0 && (mistakes.every(({ is_warning: isWarning }) => isWarning) ? "warning" : "mistake") }, code, ...marks);
-  rows.set(number, { row, code });
+  rows.set(number, row);
   return [row, ...mistakes.map(drawMistake)];
 }
 
@@ -227,9 +225,8 @@ function drawMistake({ column, text, hint, is_warning: isWarning }) {
 
 const drawGap = (lines) => make("div", { class: "fg-gap" }, `… ${count(lines, "line")} left out …`);
 
-function showLine(box, found) {
-  if (!found) return;
-  const { row } = found;
+function showLine(box, row) {
+  if (!row) return;
   const top = row.offsetTop - box.clientHeight / 3;
   box.scrollTo({ top: Math.max(0, top) });
   box.scrollIntoView({ block: "nearest" });
@@ -241,14 +238,12 @@ function showLine(box, found) {
 
 /** Each stretch at once, then cut into its lines. */
 async function colourLines(parts, rows) {
-  const text = parts.map(({ lines }) => lines.join("\n"));
-  if (text.reduce((sum, one) => sum + one.length, 0) > MOST_COLOURED) return;
-  for (const [at, { start, lines }] of parts.entries()) {
-    const whole = make("code", {}, text[at]);
-    await colour(whole, "yaml", MOST_COLOURED);
+  for (const { start, lines } of parts) {
+    const whole = make("code", {}, lines.join("\n"));
+    await colour(whole, "yaml");
     const cut = cutLines(whole);
     lines.forEach((line, place) => {
-      const { code } = rows.get(start + place);
+      const code = rows.get(start + place).firstElementChild;
       if (cut[place]?.textContent === line) code.replaceChildren(...cut[place].childNodes);
     });
   }
@@ -260,10 +255,7 @@ function cutLines(code) {
   const walk = (node, wrap) => {
     for (const child of node.childNodes) {
       if (child.nodeType !== 3) {
-        walk(child, (text) => {
-          const span = make("span", { class: child.className }, text);
-          return wrap(span);
-        });
+        walk(child, (text) => wrap(make("span", { class: child.className }, text)));
         continue;
       }
       child.data.split("\n").forEach((text, at) => {

@@ -9,7 +9,6 @@ const CITED = /\[\^?(\d{1,4}(?:[,;] ?\^?\d{1,4}){0,20})\](?!\()/g;
 
 /** @typedef {{number: number, text: string, source: string, page?: number, title?: string}} Passage */
 
-/** The passages of one answer. */
 export class Sources {
   constructor() {
     /** @type {Map<number, Passage>} */
@@ -85,14 +84,14 @@ export class Sources {
     const where = [title ? path : "", page === undefined ? "" : `page ${page}`].filter(Boolean).join(" · ");
     const name = make("span", { class: "fg-source", dir: "auto" }, title || (host ? source : path));
     const head = make("summary", { title: namePlace(passage) }, make("span", { class: "fg-number" }, String(number)), name, make("span", { class: "fg-where" }, where));
-    const item = make("details", { toggle: () => this.fill(item, passage) }, head);
-    item.addEventListener("keydown", (event) => {
+    const leave = (event) => {
       if (event.key !== "Escape" || !item.from?.isConnected) return;
       event.preventDefault();
       event.stopPropagation();
       item.open = false;
       item.from.focus();
-    });
+    };
+    const item = make("details", { toggle: () => this.fill(item, passage), keydown: leave }, head);
     return item;
   }
 

@@ -51,8 +51,9 @@ test("who is asked about a call sees all of it, also of many records", () => {
 });
 
 test("files have their names and sizes", () => {
-  const drawn = drawValue({ kind: "files", value: [{ id: "1", name: "a.pdf", media_type: "application/pdf", size: 2_000_000, sha256: "x" }] });
-  assert.equal(drawn.querySelector("li").textContent, "a.pdf2 MB · application/pdf");
+  const value = [{ id: "1", name: "a.pdf", media_type: "application/pdf", size: 2_000_000, sha256: "x" }];
+  const drawn = drawValue({ kind: "files", value }, { address: () => "" });
+  assert.equal(drawn.querySelector("li").textContent, "a.pdfPDF · 2 MB");
 });
 
 test("a file of records is read by spreadsheets, and none of its cells is a formula", () => {

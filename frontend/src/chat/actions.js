@@ -23,7 +23,6 @@ export class Actions {
     this.element = make("div", { class: "fg-actions", role: "group", "aria-label": "What was done for this answer", hidden: true }, this.list);
   }
 
-  /** Each by its number, as it stands now. */
   take(actions, { isLive = false } = {}) {
     for (const action of actions) {
       const known = this.lines.get(action.number);
@@ -50,7 +49,12 @@ export class Actions {
   end(actions = []) {
     this.take(actions);
     const told = new Set(actions.map(({ number }) => number));
-    for (const [number, line] of this.lines) if (!told.has(number)) this.drop(number, line);
+    for (const [number, line] of this.lines) {
+      if (told.has(number)) continue;
+      line.element.remove();
+      this.lines.delete(number);
+    }
+    this.element.hidden = !this.lines.size;
     const calls = actions.filter(({ kind, within }) => kind === "call" && within == null);
     if (this.list.childElementCount <= FEW || this.fold) return;
     const ends = ["failed", "refused", "stopped"].map((state) => [state, calls.filter((call) => call.state === state).length]);
@@ -60,12 +64,6 @@ export class Actions {
     this.fold = make("details", { class: "fg-action" }, summary);
     this.list.before(this.fold);
     this.fold.append(this.list);
-  }
-
-  drop(number, line) {
-    line.element.remove();
-    this.lines.delete(number);
-    this.element.hidden = !this.lines.size;
   }
 }
 
@@ -111,7 +109,6 @@ class Line {
     return join(STATES[state] ?? "", ...spent);
   }
 
-  /** What will be sent, and the ways to answer. */
   drawQuestion(head, parts, isAlwaysAsked) {
     const decisions = DECISIONS.filter(([decision]) => decision !== "chat" || !isAlwaysAsked);
     const ways = decisions.map(([decision, label]) => make("button", { type: "button", class: "fg-way", "data-does": decision, click: () => this.answer(decision) }, label));
@@ -125,7 +122,6 @@ class Line {
     this.decide(decision);
   }
 
-  /** It stays open, or closed, as it was. */
   drawFold(head, parts) {
     const had = this.drawn.contains(document.activeElement);
     const fold = makeFold({ class: "fg-action", open: this.drawn.open }, head, () => parts.map(drawPart));

@@ -138,7 +138,6 @@ export class Composer {
     this.draw();
   }
 
-  /** About files. */
   warn(sentence) {
     this.say(sentence, { kind: "files" });
   }
@@ -170,7 +169,6 @@ export class Composer {
     this.element.toggleAttribute("data-off", Boolean(this.off));
   }
 
-  /** What the page says around the field: its name, the overrides that apply, and quiet lines below. */
   describe({ label, placeholder, chip, notes, files }) {
     this.added.describe(files);
     this.box.placeholder = placeholder;

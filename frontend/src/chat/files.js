@@ -14,7 +14,6 @@ const SHOWN = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 /** @typedef {{id?: string, name: string, type: string, size: number}} File
  * @typedef {(what: string, asked: Record<string, string>) => string} Address where one is added, shown, saved, deleted */
 
-/** @param {File} file */
 const isShown = ({ type }) => SHOWN.includes(type);
 
 /** "report.final.PDF" → "PDF". */
@@ -99,7 +98,6 @@ export class Added {
     return Boolean(this.takes?.most);
   }
 
-  /** Whether one is still on its way. */
   get isBusy() {
     return this.items.some(({ state }) => state === "waiting" || state === "coming");
   }
@@ -115,7 +113,6 @@ export class Added {
     this.picker.value = "";
   }
 
-  /** Takes in what of these fits. */
   add(files) {
     if (!files.length) return;
     if (!this.isTaking) return this.act.warn(this.takes?.says ?? "");
@@ -134,7 +131,6 @@ export class Added {
     this.draw(item);
   }
 
-  /** Sends those that wait, a few at a time. */
   goOn() {
     const free = AT_ONCE - this.items.filter(({ state }) => state === "coming").length;
     for (const item of this.items.filter(({ state }) => state === "waiting").slice(0, Math.max(0, free))) this.send(item);
@@ -182,7 +178,6 @@ export class Added {
     this.items = this.items.filter((other) => other !== item);
   }
 
-  /** They are sent, or another conversation is shown. */
   clear() {
     for (const item of this.items) {
       if (item.state === "coming") item.stop?.();
@@ -240,7 +235,6 @@ function writeFacts({ name, size, state, share }) {
   return state === "coming" ? `${Math.round(100 * share)} % of ${writeSize(size)}` : `${nameKind(name)} · ${writeSize(size)}`;
 }
 
-/** The server's sentence, where it gave one. */
 const writeRefusal = ({ detail, hint } = /** @type {any} */ ({})) => [detail, hint].filter((one) => typeof one === "string" && one).join(" ");
 
 /** Sends a file as the body; `end(status, answer)` once, status 0 where nobody answered. Gives what stops it. */

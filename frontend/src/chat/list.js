@@ -18,18 +18,15 @@ export class List {
     return !this.log.querySelector("article");
   }
 
-  /** The id of the oldest message that is shown. */
   get oldest() {
     return this.order().find((item) => item instanceof Question && item.id)?.id ?? null;
   }
 
-  /** The question that stands before this answer. */
   findQuestion(answer) {
     const order = this.order();
     return order.slice(0, order.indexOf(answer)).findLast((item) => item instanceof Question) ?? null;
   }
 
-  /** All messages as they stand on the page. */
   order() {
     return [...this.log.querySelectorAll("article")].map((element) => element.item);
   }
@@ -52,7 +49,6 @@ export class List {
     return this.items.get(id) ?? null;
   }
 
-  /** From now on the item is found by this id. */
   name(item, id) {
     item.id = id;
     this.items.set(id, item);
@@ -73,7 +69,6 @@ export class List {
     return removed;
   }
 
-  /** Puts back what `cut` took away. */
   restore(items) {
     for (const item of items) this.add(item.id ? this.name(item, item.id) : item);
     this.markDays();
@@ -103,7 +98,6 @@ export class List {
     this.markDays();
   }
 
-  /** Older messages, above all others. */
   prepend(messages, { hasEarlier }) {
     const first = this.log.firstElementChild;
     for (const message of messages) if (!this.find(message.id)) this.add(this.take(message), { before: first });
@@ -111,14 +105,12 @@ export class List {
     this.markDays();
   }
 
-  /** A quiet line below all that stands here now. */
   mark(sentence) {
     const last = this.order().at(-1);
     if (last) last.mark = sentence;
     this.markDays();
   }
 
-  /** A line where another day begins, and those that were marked. */
   markDays() {
     for (const mark of this.log.querySelectorAll(".fg-day")) mark.remove();
     let before = null;

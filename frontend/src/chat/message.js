@@ -44,7 +44,6 @@ export class Question {
     this.draw();
   }
 
-  /** Those that were sent with it, above what it says. */
   showFiles(files) {
     if (JSON.stringify(files) === JSON.stringify(this.files)) return;
     this.files = files;
@@ -62,7 +61,6 @@ export class Question {
     if (isOther) this.draw();
   }
 
-  /** Versions with this text. */
   get alike() {
     return this.versions.find((ids) => ids.includes(this.id)) ?? [];
   }
@@ -142,7 +140,6 @@ export class Answer {
     return known ?? this.parts.find(({ from }) => from >= after) ?? this.beginPart(after);
   }
 
-  /** What is being done while there is no text yet. */
   wait(label = "Thinking …") {
     if (this.end) return;
     this.element.dataset.state = "running";
@@ -310,8 +307,8 @@ export class Answer {
     if (facts) said.push(facts.model, writeSeconds(facts.seconds), writeTokens(facts.tokens));
     const line = make("span", { class: "fg-figures" }, join(...said));
     if (facts?.steps) {
-      const open = make("button", { type: "button", class: "fg-steps-button", "aria-expanded": "false" }, count(facts.steps, "step"));
-      open.addEventListener("click", () => this.toggleSteps(open));
+      const click = ({ currentTarget }) => this.toggleSteps(currentTarget);
+      const open = make("button", { type: "button", class: "fg-steps-button", "aria-expanded": "false", click }, count(facts.steps, "step"));
       line.append(line.textContent ? " · " : "", open);
     }
     return line.textContent ? line : null;
@@ -360,7 +357,7 @@ function makeVersions(ids, place, choose) {
   };
   const [previous, next] = [makeStep("previous", "Previous version", -1), makeStep("next", "Next version", 1)];
   const given = { class: "fg-versions fg-idle", role: "group", "aria-label": `Version ${place + 1} of ${ids.length}` };
-  return make("div", given, previous, make("span", { "aria-hidden": "true" }, `${place + 1}/${ids.length}`), next);
+  return make("div", given, previous, make("span", { class: "fg-figures", "aria-hidden": "true" }, `${place + 1}/${ids.length}`), next);
 }
 
 /** Where a keyboard goes on after another version was chosen by one of these buttons. */

@@ -8,7 +8,6 @@ import { copyAndTell, fit, icon, join, make, readJson, writeSentence } from "../
 const LONGEST = 10_000;
 const YES = ["true", "on", "yes", "1"], NO = ["false", "off", "no", "0"];
 
-/** A value on one line. */
 export function write(field, value) {
   if (field.widget === "choice") return field.choices.find((choice) => choice.value === value)?.label ?? "not set";
   if (value == null) return "not set";
@@ -70,9 +69,9 @@ export class Control {
     };
     const heard = { input: () => this.grow(), change: changed };
     this.input = this.makeInput({ id, class: "fg-asked-input", name: field.address, "aria-describedby": `${id}-below`, required: field.is_required, ...heard });
-    this.output = field.widget === "slider" ? make("output", { for: id }) : null;
+    this.output = field.widget === "slider" ? make("output", { for: id, class: "fg-figures" }) : null;
     this.below = make("p", { id: `${id}-below`, class: "fg-asked-below" });
-    const needed = field.is_required ? make("span", { class: "fg-asked-needed", "aria-hidden": "true" }, "needed") : null;
+    const needed = field.is_required ? make("span", { class: "fg-figures", "aria-hidden": "true" }, " needed") : null;
     const label = make("label", { for: id, title: field.help || null }, field.title, needed);
     const head = make("div", { class: "fg-asked-head" }, label, this.output);
     this.element = make("div", { class: "fg-asked-field", "data-widget": field.widget }, head, this.input, this.below);
@@ -89,7 +88,6 @@ export class Control {
     return widget === "area" ? make("textarea", { ...text, rows: 1 }) : make("input", { ...text, type: "text" });
   }
 
-  /** `{value}` as it is chosen, or `{mistake}`. */
   read() {
     const { field, input } = this;
     if (field.widget === "choice") return { value: field.choices[input.selectedIndex]?.value ?? null };
@@ -125,7 +123,6 @@ export class Control {
     return !mistake;
   }
 
-  /** A slider shows its value beside it, a text of several lines all of them. */
   grow() {
     if (this.output) this.output.textContent = this.input.value;
     if (this.field.widget === "area") fit(this.input);
@@ -207,7 +204,6 @@ export class Options {
     this.show();
   }
 
-  /** The conversation has this name from now on, and what is chosen stays with it. */
   rename(key) {
     if (!this.controls.length || key === this.key) return;
     this.drafts.keep(this.key, "");
@@ -247,7 +243,6 @@ export class Options {
     return this.overrides[field.component]?.[field.name];
   }
 
-  /** What is chosen, or overridden, stands in the fields. */
   show() {
     this.controls.forEach((control, at) => {
       const override = this.override(control.field);
@@ -263,7 +258,6 @@ export class Options {
     this.note();
   }
 
-  /** What is chosen is another now. */
   note() {
     this.tell([]);
     this.keep();
@@ -286,13 +280,11 @@ export class Options {
 
   /** These overrides with what is chosen here, where they say nothing of it. */
   merge(overrides) {
-    const merged = new Map();
-    const add = (component, fields) => merged.set(component, { ...merged.get(component), ...fields });
-    this.controls.forEach(({ field }, at) => {
-      if (this.chosen[at] !== field.value) add(field.component, { [field.name]: this.chosen[at] });
+    const merged = { ...overrides };
+    this.controls.forEach(({ field: { component, name, value } }, at) => {
+      if (this.chosen[at] !== value) merged[component] = { [name]: this.chosen[at], ...merged[component] };
     });
-    for (const [component, fields] of Object.entries(overrides)) add(component, fields);
-    return Object.fromEntries(merged);
+    return merged;
   }
 
   /** Whether all of it fits; else the first mistake is in sight, and has the keyboard. */

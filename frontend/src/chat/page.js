@@ -133,10 +133,8 @@ function makeKeyMap() {
   return map;
 }
 
-/** Whether somebody is writing somewhere, or has a dialog or menu open. */
 const isBusy = ({ target }) => target.isContentEditable || target.closest?.("input, textarea, select, [role=dialog], [role=menu], dialog[open]");
 
-/** Listens on the whole page until `signal` ends it. */
 export function listenForKeys(root, { stop, focus, begin, copy }, signal) {
   const map = makeKeyMap();
   root.append(map);

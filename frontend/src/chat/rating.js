@@ -18,13 +18,11 @@ export class Ratings {
     this.pressed = new Map();
   }
 
-  /** How answers of a conversation were rated, by their ids. */
   take(messages, ratings = {}, explained = []) {
     for (const { id, role } of messages) if (role === "assistant" && !this.pressed.has(id)) this.values.set(id, ratings[id] ?? null);
     for (const id of explained) this.explained.add(id);
   }
 
-  /** The server's word. */
   hear({ session, message, value, error }) {
     const { view, pressed } = this, before = pressed.get(message), isMine = pressed.delete(message);
     if (error) {
@@ -39,7 +37,6 @@ export class Ratings {
     view.list.find(message)?.redrawRating?.();
   }
 
-  /** The page's dialog. */
   ask(message) {
     this.view.trigger("why", { session: this.view.session, message });
   }

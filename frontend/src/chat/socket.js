@@ -52,7 +52,6 @@ export class Socket {
     return true;
   }
 
-  /** Dials again after it was closed for good. */
   retry() {
     this.isOver = false;
     this.tries = 0;

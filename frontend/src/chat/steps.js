@@ -44,7 +44,7 @@ function drawInside(step, known, said) {
   const why = status === "skipped" ? [make("p", { class: "fg-mark" }, explainSkip(takes, known))] : [];
   const taken = status === "skipped" ? [] : takes.map((field) => drawTaken(field, known));
   const given = said ? make("p", { class: "fg-mark" }, said) : text ? drawText(text, step.name) : status === "skipped" ? null : make("p", { class: "fg-mark" }, "No output.");
-  const noted = note ? make("p", { class: "fg-mark fg-step-note" }, note) : null;
+  const noted = note ? make("p", { class: "fg-mark" }, note) : null;
   return [...why, noted, ...taken, given && drawPart(status === "failed" ? "Why it failed" : "Output", given), runs ? drawRuns(inner, runs) : null];
 }
 
@@ -64,7 +64,6 @@ function drawTaken({ field, text, from }, known) {
   return drawPart(`Input: ${field}`, text ? make("pre", { class: "fg-step-text fg-short", tabindex: "0", dir: "auto" }, text) : null, ...sources);
 }
 
-/** Text as it stands; JSON as a table or in its lines. */
 function drawText(text, name) {
   const value = findValue(text);
   return value ? drawValue(value, { name, hasCopy: true }) : make("pre", { class: "fg-step-text", tabindex: "0", dir: "auto" }, text);
@@ -80,7 +79,6 @@ function explainSkip(takes, known) {
   return sources.length ? "Skipped, since nothing that it refers to ran." : "Skipped.";
 }
 
-/** The flows that a step ran, each with steps of its own. */
 function drawRuns(inner, runs) {
   const left = runs - inner.length;
   const rows = inner.map((run, at) => drawRun(run, at + 1, runs));

@@ -2,7 +2,7 @@
 /** A value that is no text: records as a table, data as JSON, files as a list. */
 
 import { colour } from "../code.js";
-import { count, join, make, makeCopyButton, readJson, writeSize } from "../dom.js";
+import { count, make, makeCopyButton, readJson } from "../dom.js";
 import { drawSent } from "./files.js";
 
 /** Rows that are drawn at first, and at most once all are wanted. */
@@ -35,14 +35,13 @@ export function findValue(text) {
 /** `name` is that of a file of it; an answer has a way to be copied already. Whoever decides by it sees all of it, written
  * by `spell`. */
 export function drawValue({ kind, value }, { name = "value", hasCopy = false, address = null, spell = null } = {}) {
-  if (kind === "files") return address ? make("div", { class: "fg-value" }, drawSent(value.map(readFile), address)) : drawFiles(value);
+  if (kind === "files") return make("div", { class: "fg-value" }, drawSent(value.map(readFile), address));
   return kind === "records" && isRecords(value) && !spell ? drawTable(value, name) : drawData(value, { name, hasCopy, spell });
 }
 
+const readFile = ({ id, name, media_type: type, size }) => ({ id, name, type, size });
 const isPlain = (value) => value !== null && typeof value === "object" && !isRawJSON(value);
 const isRecords = (value) => Array.isArray(value) && value.length > 0 && value.every((one) => isPlain(one) && !Array.isArray(one));
-
-// Records
 
 function drawTable(records, name) {
   const columns = [...new Set(records.slice(0, MOST).flatMap((record) => Object.keys(record)))];
@@ -101,8 +100,6 @@ function download(file, type, text) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-// Data
-
 function drawData(value, { name, hasCopy, spell }) {
   const written = JSON.stringify(value, null, 2);
   const shown = spell ? written.replace(/\S[^\n]*/g, (line) => spell(line)) : written.length > LONGEST ? `${written.slice(0, LONGEST)}…` : written;
@@ -111,13 +108,4 @@ function drawData(value, { name, hasCopy, spell }) {
   const copy = hasCopy ? makeCopyButton("Copy as JSON", () => written) : null;
   const bar = make("div", { class: "fg-value-bar" }, copy, makeDownload("JSON", `${name}.json`, "application/json", () => written));
   return make("div", { class: "fg-value" }, code, bar);
-}
-
-// Files
-
-const readFile = ({ id, name, media_type: type, size }) => ({ id, name, type, size });
-
-function drawFiles(files) {
-  const rows = files.map(({ name, size, media_type: type }) => make("li", {}, make("strong", { dir: "auto" }, name), make("span", { class: "fg-figures" }, join(writeSize(size), type))));
-  return make("ul", { class: "fg-value fg-files", "aria-label": count(files.length, "file") }, ...rows);
 }
