@@ -58,14 +58,6 @@ function paint(root, accent) {
     document.documentElement.style.setProperty(`--fg-${name}`, seen.getPropertyValue(`--st-${name}`));
 }
 
-/** What was said on this page and is not begun yet: `{id, text, files, question, answer, isAgain, replaced, removed,
- * isSaidAfter, tweaks}`.
- * @typedef {Record<string, any>} Pending */
-
-/** A run whose answers come: `{run, number, elsewhere}`, `answers` are drawn messages by their ids, `unnamed` is one whose
- * id is not known yet, `first` what is told of the run goes to.
- * @typedef {Record<string, any>} Turn */
-
 export class View {
   /** `trigger(name, value)` tells the page's Python.
    * @param {(name: string, value: any) => void} trigger */
@@ -73,9 +65,11 @@ export class View {
     this.root = root;
     this.data = data;
     this.trigger = trigger;
-    /** @type {Pending | null} */
+    /** What was said on this page and is not begun yet. */
     this.pending = null;
-    /** @type {Turn | null} */
+    /** A run whose answers come: `answers` are drawn messages by their ids, `unnamed` is one whose id is not known yet,
+     * `first` what is told of the run goes to.
+     * @type {Record<string, any> | null} */
     this.turn = null;
     this.isLoaded = this.isAsking = this.isFetched = false;
     this.note = this.off = "";
@@ -286,8 +280,7 @@ export class View {
       this.session = session;
       this.ask();
     }
-    const sent = files.length ? { files: files.map((file) => file.id ?? "") } : {};
-    if (!this.socket.send({ type: "say", id, session, text, tweaks: this.tweaks, ...sent })) return this.composer.restore(text);
+    if (!this.socket.send({ type: "say", id, session, text, tweaks: this.tweaks, files: files.map((file) => file.id ?? "") })) return this.composer.restore(text);
     if (!this.isForm) this.composer.text = "";
     this.changeDraft("");
     added.clear();

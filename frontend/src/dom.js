@@ -83,8 +83,7 @@ export function fit(box) {
   box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
 }
 
-/** What a text of JSON means; null where it is none.
- * @returns {any} */
+/** What a text of JSON means; null where it is none. */
 export function readJson(text, revive = undefined) {
   try {
     return JSON.parse(text, revive);

@@ -5,12 +5,11 @@ import { drawCode } from "./code.js";
 import { make } from "./dom.js";
 import { drawFormula, restore } from "./formulas.js";
 
-/** The element of one block. `sources` are what it may cite; ids of its notes begin with `prefix`.
- * @returns {any} */
+/** The element of one block. `sources` are what it may cite; ids of its notes begin with `prefix`. */
 export function draw(tokens, { sources, prefix }) {
   const drawing = new Drawing(sources, prefix);
   drawing.go(tokens);
-  return drawing.top.firstChild;
+  return drawing.top.firstElementChild;
 }
 
 class Drawing {

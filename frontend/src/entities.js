@@ -3,7 +3,6 @@
 
 const area = document.createElement("textarea");
 
-/** Of one entity alone, which markdown-it has found. */
 export function decodeHTMLStrict(text) {
   area.innerHTML = text;
   return area.value;

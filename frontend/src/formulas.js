@@ -90,7 +90,6 @@ function isSingle(src, start, end) {
 const isMoney = (inside) => /^[-+]?\d/.test(inside) && !/[\\^_=<>+{}]/.test(inside) && (/\s/.test(inside) || /^[-+]?[\d.,]*\d[.,]?(?:[kKmM]|bn)?$/.test(inside) && /[.,]\d{3}|^\d{2,}\.\d\d$/.test(inside));
 
 let katex;
-/** @type {HTMLElement[]} */
 const waiting = [];
 
 /** Its letters, until it is set; one without `content` still grows. */

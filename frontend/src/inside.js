@@ -42,7 +42,7 @@ function show(parent, data) {
   parent.append(root);
   const follower = flow && session ? new Follower(flow, session, (states, about) => lightSteps(steps, states, about)) : null;
   const close = () => {
-    follower?.close();
+    follower?.socket.close();
     root.remove();
   };
   return { draw: steps.draw, close };
@@ -64,18 +64,12 @@ export class Follower {
   }
 
   hear(frame) {
-    if (frame.type === "conversation") this.open(frame);
+    if (frame.type === "conversation" && !frame.running) this.askSteps(frame.messages);
     else if (frame.type === "started") this.begin(frame);
-    else if (frame.type === "step" && frame.run === this.run) this.go(frame.states);
-    else if (frame.type === "ended" && frame.run === this.run) this.end(frame);
+    else if (frame.type === "step" && frame.run === this.run) this.tell(Object.assign(this.states, frame.states), { isRunning: true });
+    else if (frame.type === "ended" && frame.run === this.run && !this.askSteps(frame.messages)) this.tell(this.states, {});
     else if (frame.type === "steps" && frame.message === this.message) this.show([...(frame.tools ?? []), ...frame.steps]);
     else if (frame.type === "behind") this.ask();
-  }
-
-  open({ messages, running }) {
-    if (running) return;
-    this.run = null;
-    this.askSteps(messages);
   }
 
   begin({ run }) {
@@ -84,31 +78,16 @@ export class Follower {
     this.tell(this.states, { isRunning: true });
   }
 
-  go(states = {}) {
-    Object.assign(this.states, states);
-    this.tell(this.states, { isRunning: true });
-  }
-
-  end({ messages }) {
-    this.run = null;
-    if (!this.askSteps(messages)) this.tell(this.states, {});
-  }
-
   /** Of the last answer that has steps; whether there is one. */
   askSteps(messages) {
     const last = messages.findLast(({ role, facts }) => role === "assistant" && facts?.steps);
-    this.message = last?.id ?? null;
-    this.at = last?.at;
+    Object.assign(this, { run: null, message: last?.id ?? null, at: last?.at });
     return Boolean(last) && this.socket.send({ type: "steps", session: this.session, message: last.id });
   }
 
   show(steps) {
     this.states = Object.fromEntries(steps.map(({ id, status }) => [id, status]));
     this.tell(this.states, { at: this.at, steps });
-  }
-
-  close() {
-    this.socket.close();
   }
 }
 

@@ -38,18 +38,14 @@ export class Growing {
     this.source = "";
     this.held = "";
     this.prefix = `fg-${++answers}-note-`;
-    /** What it cost so far: letters read, blocks drawn. */
-    this.work = { read: 0, drawn: 0 };
     this.done = Promise.resolve();
     this.isEnded = this.isDropped = false;
     /** Characters before the block that may still change, what its elements are, and what of it was said. */
     this.closed = 0;
-    /** @type {Element[]} */
     this.open = [];
     this.said = 0;
     this.lastRead = 0;
     this.references = {};
-    /** @type {{source: string, element: Element}[]} */
     this.blocks = [];
     root.classList.add("fg-md");
     adopt(css);
@@ -72,7 +68,6 @@ export class Growing {
     this.timer = undefined;
     const pending = this.source.slice(this.closed);
     this.lastRead = pending.length;
-    this.work.read += pending.length;
     const blocks = readMarkdown(pending, { isGrowing: true, references: { ...this.references } });
     blocks.forEach((block, place) => (this.open[place] = this.put(block, this.open[place])));
     for (const left of this.open.splice(blocks.length)) left.remove();
@@ -95,7 +90,6 @@ export class Growing {
     const known = this.isEnded || before?.type !== tokens[0].type ? [] : before.parts;
     let same = 0;
     while (same < Math.min(known.length, parts.length) - 1 && known[same] === parts[same].source) same += 1;
-    this.work.drawn += 1;
     const fresh = draw(same ? [...tokens.slice(0, parts[0].place), ...tokens.slice(parts[same].place)] : tokens, this);
     if (!before) this.root.append(fresh);
     if (same) morphChildren(findBody(before), findBody(fresh), same);
@@ -119,7 +113,6 @@ export class Growing {
     this.isEnded = true;
     clearTimeout(this.timer);
     this.source = mend(this.text);
-    this.work.read += this.source.length;
     this.done = this.drawWhole(readMarkdown(this.source, { isCut }));
     return this.done;
   }

@@ -37,7 +37,20 @@ const LONG = {
 
 for (const [name, text] of Object.entries(LONG)) {
   test(`the work grows with the text and not with its square: ${name}`, async () => {
-    const work = async (part) => (await grow(part.match(/[\s\S]{1,20}/g))).growing.work;
+    const work = async (part) => {
+      const growing = new Growing(document.createElement("div")), { read, put } = growing, done = { read: part.length, drawn: 0 };
+      growing.read = () => {
+        done.read += growing.source.length - growing.closed;
+        read.call(growing);
+      };
+      growing.put = (...given) => {
+        done.drawn += 1;
+        return put.apply(growing, given);
+      };
+      for (const piece of part.match(/[\s\S]{1,20}/g)) growing.add(piece);
+      await growing.end();
+      return done;
+    };
     const half = await work(text.slice(0, text.length / 2)), whole = await work(text);
     assert.ok(whole.read > 0);
     assert.ok(whole.read < 3 * half.read + 20_000, `${half.read} letters read for half, ${whole.read} for all`);

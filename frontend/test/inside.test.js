@@ -24,10 +24,11 @@ test("steps say what they are at, and of an answer what they took", () => {
   assert.deepEqual(list(), ["Running", "", ""]);
   follower.hear({ type: "step", run: "r", states: { Search: "failed", Model: "done" } });
   assert.deepEqual(list(), ["Running", "Failed", "Done"]);
-  follower.show(NAMES.slice(0, 2).map((id) => ({ id, status: "done" })));
+  follower.message = "l";
+  follower.hear({ type: "steps", message: "l", steps: NAMES.slice(0, 2).map((id) => ({ id, status: "done" })) });
   assert.deepEqual(list(), ["Done", "Done", ""]);
   follower.message = "m";
   follower.hear({ type: "steps", message: "m", steps: [{ id: "Model", status: "done", seconds: 1 }], tools: [{ id: "Search", status: "failed", seconds: 2 }] });
   assert.deepEqual(list(), ["", "Failed · 2.0 s", "Done · 1.0 s"]);
-  follower.close();
+  follower.socket.close();
 });

@@ -17,7 +17,6 @@ export class Actions {
     this.say = say;
     this.decide = decide;
     this.fold = null;
-    /** @type {Map<number, Line>} */
     this.lines = new Map();
     this.list = make("div", { class: "fg-actions-list" });
     this.element = make("div", { class: "fg-actions", role: "group", "aria-label": "What was done for this answer", hidden: true }, this.list);
@@ -79,7 +78,6 @@ class Line {
     this.kind = kind;
     this.decide = decide;
     this.told = this.digest = this.ways = null;
-    /** @type {HTMLElement} */
     this.drawn = make("p");
     this.inner = make("div", { class: "fg-actions-list fg-actions-within" });
     this.element = make("div", { class: "fg-action-line" }, this.drawn, this.inner);

@@ -52,7 +52,6 @@ export class Composer {
   submit() {
     const text = this.box.value;
     if (!this.hasContent || this.off) return;
-    if (this.added.isBusy) return this.warn(NOT_THERE);
     if (!this.isOpen) {
       this.isWanted = !this.isLost;
       if (this.isLost) this.say(AWAY, { kind: "away" });

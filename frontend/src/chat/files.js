@@ -180,7 +180,7 @@ export class Added {
 
   clear() {
     for (const item of this.items) {
-      if (item.state === "coming") item.stop?.();
+      item.stop?.();
       this.drop(item);
     }
     this.act.changeFiles();
@@ -246,8 +246,5 @@ function send(address, file, { progress = (_) => {}, end = (_, __) => {} }) {
   request.onerror = () => end(0, {});
   request.open("POST", address);
   request.send(file);
-  return () => {
-    request.onload = request.onerror = request.upload.onprogress = null;
-    request.abort();
-  };
+  return () => request.abort();
 }

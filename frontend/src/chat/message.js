@@ -27,7 +27,6 @@ export class Question {
   /** @param {View} chat */
   constructor(chat, text, files = []) {
     this.chat = chat;
-    /** @type {string[][]} */
     this.versions = [];
     this.id = null;
     this.draft = null;
@@ -110,7 +109,6 @@ export class Answer {
     this.isUnkept = false;
     this.tweaks = {};
     this.end = 0;
-    /** @type {any} */
     this.stored = null;
     this.at = this.value = this.written = null;
     this.isEnd = false;

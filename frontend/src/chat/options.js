@@ -60,7 +60,7 @@ export class Control {
   /** `change(control)` is told once a value is there that was chosen or written to its end. */
   constructor(field, change) {
     this.field = field;
-    this.isTouched = this.isLocked = false;
+    this.isTouched = false;
     const id = `fg-asked-${++made}`;
     const changed = () => {
       this.isTouched = true;
@@ -105,20 +105,14 @@ export class Control {
     this.check();
   }
 
-  /** A temporary override says it: its value stands here, and is changed where it was made. */
-  lock(isLocked) {
-    this.isLocked = this.input.disabled = isLocked;
-    this.check();
-  }
-
   /** Says below it what is wrong, or who decides; whether nothing is wrong. */
   check() {
-    const { value, mistake: wrong } = this.isLocked ? { value: true } : this.read();
+    const { value, mistake: wrong } = this.input.disabled ? { value: true } : this.read();
     const isMissing = this.isTouched && this.field.is_required && !wrong && isBlank(value);
     const mistake = wrong || (isMissing ? `${this.field.title} is needed.` : "");
     if (mistake) this.input.setAttribute("aria-invalid", "true");
     else this.input.removeAttribute("aria-invalid");
-    this.below.textContent = mistake || (this.isLocked ? "Set by your temporary overrides." : "");
+    this.below.textContent = mistake || (this.input.disabled ? "Set by your temporary overrides." : "");
     this.element.toggleAttribute("data-wrong", Boolean(mistake));
     return !mistake;
   }
@@ -138,7 +132,6 @@ export class Options {
   constructor(view, drafts) {
     this.view = view;
     this.drafts = drafts;
-    /** @type {Control[]} */
     this.controls = [];
     this.chosen = [];
     this.overrides = {};
@@ -200,7 +193,7 @@ export class Options {
     const isKept = kept && (address === "{}" || kept.address === address);
     this.take(isKept ? kept.texts : texts);
     this.address = isKept ? kept.address : address;
-    this.tell(isKept ? [] : told);
+    this.told.replaceChildren(...(isKept ? [] : writeSentence(told.join(" "))));
     this.show();
   }
 
@@ -235,18 +228,14 @@ export class Options {
     return fields.find((field) => field.address === name) ?? (PAGES_OWN.includes(name) ? undefined : fields.find(isNamed));
   }
 
-  tell(sentences) {
-    this.told.replaceChildren(...writeSentence(sentences.join(" ")));
-  }
-
-  override(field) {
-    return this.overrides[field.component]?.[field.name];
+  override({ component, name }) {
+    return this.overrides[component]?.[name];
   }
 
   show() {
     this.controls.forEach((control, at) => {
       const override = this.override(control.field);
-      control.lock(override != null);
+      control.input.disabled = override != null; // it is changed where it was made
       control.write(override ?? this.chosen[at]);
     });
     this.draw();
@@ -259,7 +248,7 @@ export class Options {
   }
 
   note() {
-    this.tell([]);
+    this.told.replaceChildren();
     this.keep();
     this.draw();
     this.view.shareTweaks();

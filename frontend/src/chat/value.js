@@ -88,16 +88,12 @@ export function writeTable(columns, records) {
 }
 
 function makeDownload(label, file, type, write) {
-  return make("button", { type: "button", class: "fg-way", "aria-label": `Download as ${label}`, click: () => download(file, type, write()) }, label);
-}
-
-function download(file, type, text) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
-  const link = make("a", { href: address, download: file, hidden: true });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  const click = () => {
+    const href = URL.createObjectURL(new Blob([write()], { type }));
+    make("a", { href, download: file }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  };
+  return make("button", { type: "button", class: "fg-way", "aria-label": `Download as ${label}`, click }, label);
 }
 
 function drawData(value, { name, hasCopy, spell }) {
