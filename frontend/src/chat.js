@@ -185,8 +185,7 @@ export class View {
 
   /** The middle of an empty conversation, below the page's head, which names it. */
   greet({ welcome, starters, flow, lacks_documents: lacks, adds_documents: adds }) {
-    if (welcome) render(this.welcome, welcome);
-    else this.welcome.replaceChildren();
+    render(this.welcome, welcome);
     this.welcome.toggleAttribute("data-short", welcome.length <= SHORT && !welcome.includes("\n"));
     this.starters.replaceChildren(...starters.map((text) => make("button", { type: "button", class: "fg-starter", dir: "auto", click: () => this.send(text) }, text)));
     this.starters.hidden = Boolean(lacks) || !starters.length;
@@ -310,10 +309,10 @@ export class View {
     return true;
   }
 
-  /** Another version of a question. `from` says by which button. */
-  choose(id, from) {
+  /** Another version of a question, `step` from the one that is shown; `group` has the button. */
+  choose(id, step, group) {
     if (this.isBusy || !this.socket.send({ type: "choose", session: this.session, message: id })) return;
-    this.choosing = { id, ...from };
+    this.choosing = { at: [...this.list.log.querySelectorAll(".fg-versions")].indexOf(group), step };
     this.scroll.follow(false);
   }
 

@@ -1,8 +1,6 @@
 // @ts-check
 /** What the server says, and what the page makes of it. */
 
-import { focusVersions } from "./message.js";
-
 /** `behind`: this page read too slowly to be told everything; the stored messages have it. */
 const HEARD = {
   conversation, messages, waiting, started, text, step, actions, progress, ended, refused, note, off, flow,
@@ -42,16 +40,13 @@ function conversation(view, frame) {
   if (view.choosing) showChosen(view, view.choosing);
 }
 
-/** Says which version is shown now, and leaves the keyboard where it was. */
-function showChosen(view, { id, step, isAtQuestion }) {
+/** Says which version is shown now, and leaves the keyboard where it was: what stands above is the same. */
+function showChosen(view, { at, step }) {
   view.choosing = null;
-  const order = view.list.order();
-  const at = order.findIndex((item) => item.id === id);
-  if (at < 0) return;
-  const next = order.findIndex((item, place) => place > at && item.footer);
-  const item = isAtQuestion ? order[at] : order[(next < 0 ? order.length : next) - 1];
-  focusVersions(item.element, step);
-  view.speak(item.element.querySelector(".fg-versions")?.getAttribute("aria-label"));
+  const group = view.list.log.querySelectorAll(".fg-versions")[at];
+  const button = group?.querySelector(`[data-step="${step}"]:enabled`) ?? group?.querySelector(":enabled");
+  button?.focus({ preventScroll: true });
+  view.speak(group?.getAttribute("aria-label"));
 }
 
 /** After the connection was lost: what was not heard any more goes back to where it was typed. */

@@ -9,17 +9,13 @@ export class List {
   constructor(chat) {
     this.chat = chat;
     this.items = new Map();
-    const click = () => chat.socket.send({ type: "earlier", session: chat.session, before: this.oldest });
+    const click = () => chat.socket.send({ type: "earlier", session: chat.session, before: this.order().find(({ footer, id }) => footer && id).id });
     this.earlier = make("button", { type: "button", class: "fg-earlier", hidden: true, click }, "Show earlier messages");
     this.log = make("div", { class: "fg-list", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "-1" });
   }
 
   get isEmpty() {
     return !this.log.querySelector("article");
-  }
-
-  get oldest() {
-    return this.order().find((item) => item instanceof Question && item.id)?.id ?? null;
   }
 
   findQuestion(answer) {

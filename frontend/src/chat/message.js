@@ -67,10 +67,9 @@ export class Question {
   draw() {
     const { chat, versions } = this;
     const newest = versions.map((ids) => ids.at(-1));
-    const choose = (id, step) => chat.choose(id, { step, isAtQuestion: true });
     const canEdit = this.id && chat.canRetry;
     const left = [makeTime(this.at), this.text && makeCopyButton("Copy the question", () => this.text)];
-    if (canEdit) left.push(makeIconButton("edit", "Edit", () => this.edit(), { class: "fg-icon fg-idle fg-edit" }), makeVersions(newest, versions.indexOf(this.alike), choose));
+    if (canEdit) left.push(makeIconButton("edit", "Edit", () => this.edit(), { class: "fg-icon fg-idle fg-edit" }), makeVersions(newest, versions.indexOf(this.alike), chat));
     this.footer.replaceChildren(...left.filter(Boolean));
   }
 
@@ -278,7 +277,8 @@ export class Answer {
     if (canRetry && isBad && canHelp) left.push(make("button", { type: "button", class: "fg-retry fg-idle", click: retry }, icon("again"), "Try again"));
     if (stored.text.trim()) left.push(makeCopyButton("Copy", () => stored.text));
     if (canRetry && !isBad) left.push(makeIconButton("again", "Try again", retry, { class: "fg-icon fg-idle" }));
-    if (canRetry && this.alike) left.push(this.drawVersions() ?? "");
+    const { alike = [], id } = this.question ?? {};
+    if (canRetry) left.push(makeVersions(alike, alike.indexOf(id), chat) ?? "");
     const { offers_code: offersCode, offers_test: offersTest } = chat.data, hasQuestion = (offersCode || offersTest) && chat.list.findQuestion(this);
     if (offersCode && hasQuestion) left.push(makeIconButton("code", "Copy as code", () => chat.showCode(this)));
     if (offersTest && hasQuestion && stored.state === "complete" && !this.isUnkept)
@@ -290,12 +290,6 @@ export class Answer {
 
   redrawRating() {
     if (this.rating) this.rating = this.chat.ratings.redraw(this, this.rating);
-  }
-
-  drawVersions() {
-    const { alike, id } = this.question;
-    const choose = (wanted, step) => this.chat.choose(wanted, { step, isAtQuestion: false });
-    return makeVersions(alike, alike.indexOf(id), choose);
   }
 
   /** Model, seconds and tokens; from outside only whether the answer was stopped. */
@@ -346,23 +340,17 @@ function drawProgress({ model = "the model", received, total, seconds_left: left
   return make("div", { class: "fg-progress" }, make("p", { class: "fg-figures" }, text), bar);
 }
 
-/** `‹ 2/3 ›`: `ids` are the versions in their order, of which `place` is shown; `choose(id, step)`. Null where there is one. */
-function makeVersions(ids, place, choose) {
+/** `‹ 2/3 ›`: `ids` are the versions in their order, of which `place` is shown. Null where there is one. */
+function makeVersions(ids, place, chat) {
   if (ids.length < 2) return null;
   const makeStep = (name, label, step) => {
     const id = ids[place + step];
-    return makeIconButton(name, label, () => choose(id, step), { disabled: !id, "data-step": step });
+    return makeIconButton(name, label, () => chat.choose(id, step, group), { disabled: !id, "data-step": step });
   };
   const [previous, next] = [makeStep("previous", "Previous version", -1), makeStep("next", "Next version", 1)];
   const given = { class: "fg-versions fg-idle", role: "group", "aria-label": `Version ${place + 1} of ${ids.length}` };
-  return make("div", given, previous, make("span", { class: "fg-figures", "aria-hidden": "true" }, `${place + 1}/${ids.length}`), next);
-}
-
-/** Where a keyboard goes on after another version was chosen by one of these buttons. */
-export function focusVersions(element, step) {
-  const buttons = [...element.querySelectorAll(".fg-versions button")];
-  const wanted = buttons.find((button) => Number(button.dataset.step) === step && !button.disabled);
-  (wanted ?? buttons.find((button) => !button.disabled))?.focus({ preventScroll: true });
+  const group = make("div", given, previous, make("span", { class: "fg-figures", "aria-hidden": "true" }, `${place + 1}/${ids.length}`), next);
+  return group;
 }
 
 /** A question as a field. `act` has `send(text)`, `keep(text)` and `cancel()`. */
