@@ -4,11 +4,11 @@ import streamlit as st
 
 from flowground.ui.chat.chat_menu import render_own_links
 from flowground.ui.page import parts
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.people import account
 from flowground.ui.shell import opening
 
-caller = require_visitor()
+caller = require_caller()
 opening.require_allowed(caller.kind == "member")
 st.set_page_config(page_title="Account")
 account.render_names(caller)

@@ -5,7 +5,7 @@ import streamlit as st
 from flowground.access import Access
 from flowground.ui.api_access import pane
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.shell import opening
 
 # A link from this page to itself changes what is rendered, but not the browser's address, which is set here.
@@ -21,4 +21,4 @@ if address := st.query_params.get("flow"):
     pane.render_pane(caller, wired)
 else:
     st.query_params.clear()
-    pane.render_choice(require_visitor())
+    pane.render_choice(require_caller())

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from flowground.app import runtime
-from flowground.ui.page.bridge import find_visitor
+from flowground.ui.page.bridge import find_caller
 from flowground.ui.shell import opening
 from flowground.ui.sign_in.sign_in import render_first_account
 
-caller = find_visitor()
+caller = find_caller()
 opening.require_allowed(caller is None or caller.kind == "local")
 
 nothing_was_sent = runtime.get().settings.local_mode == "off"  # nobody could chat before

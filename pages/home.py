@@ -4,10 +4,10 @@ import streamlit as st
 
 from flowground.app import runtime
 from flowground.ui.page import words
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.shell import access_requests, gallery, new_flow
 
-caller = require_visitor()
+caller = require_caller()
 st.set_page_config(page_title="Flows")
 catalogue = runtime.get().catalogue
 with st.container(horizontal=True, vertical_alignment="center", key="home:head"):

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.page.parts import PAGE
 from flowground.ui.people import account, groups, people
 from flowground.ui.shell import access_requests, opening
 
-caller = require_visitor()
+caller = require_caller()
 opening.require_allowed(caller.kind == "member" and caller.role == "admin")
 st.set_page_config(page_title="Organization")
 st.title("Organization", anchor=False)

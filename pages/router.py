@@ -6,7 +6,7 @@ folder without this script, until somebody opened `/`.
 
 import streamlit as st
 
-from flowground.ui.page.bridge import find_visitor, needs_owner, read_shared_flow
+from flowground.ui.page.bridge import find_caller, needs_owner_code, read_shared_flow
 from flowground.ui.page.browser import LOOKS
 from flowground.ui.shell import navigation
 from flowground.ui.shell.navigation import list_pages, render_sidebar
@@ -14,7 +14,7 @@ from flowground.ui.sign_in.sign_in import enter_as_owner, take_code_from_link
 
 st.set_page_config(page_icon=navigation.find_icon())
 
-caller = find_visitor()
+caller = find_caller()
 flow = read_shared_flow()
 has_sidebar = caller is not None and flow is None
 pages = list_pages(caller, flow)
@@ -28,7 +28,7 @@ st.logo(navigation.find_logo(), icon_image=navigation.find_icon() if has_sidebar
 for style in LOOKS:
     st.html(style)
 # With `local_mode: link`, this browser may have opened the terminal's link.
-if caller is None and needs_owner() and take_code_from_link() and find_visitor() is not None:
+if caller is None and needs_owner_code() and take_code_from_link() and find_caller() is not None:
     enter_as_owner()
 if caller is not None:
     if caller.kind == "local":

@@ -3,6 +3,6 @@
 import streamlit as st
 
 from flowground.ui.chat.reading import render_shared
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 
-render_shared(require_visitor(), st.query_params.get("id", ""))
+render_shared(require_caller(), st.query_params.get("id", ""))

@@ -301,9 +301,9 @@ def test_every_callback_that_acts_for_somebody_asks_for_whom() -> None:
 ALL_THAT_IS_KEPT = """
 import streamlit as st
 
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 
-require_visitor()
+require_caller()
 st.text(str(st.session_state.to_dict()))
 """
 

@@ -182,8 +182,6 @@ def write_headers(file: StoredFile, *, is_shown: bool = False) -> Mapping[str, s
 
 async def _receive(runtime: Runtime, caller: Caller, request: Request, *, wired: WiredFlow | None = None) -> StoredFile:
     owner = caller.owner
-    if caller.has_kept_apart and caller.person is not None:
-        owner = Owner("programs", caller.person)
     accepts, of_flow = (wired.flow.chat.accepts, wired.flow.chat.file_bytes) if wired else (None, None)
     most = runtime.files.find_limit(owner, of_flow)
     with runtime.files.admit(owner):
@@ -255,7 +253,7 @@ def _describe_new(file: StoredFile) -> dict[str, Any]:
 
 
 def _describe(file: StoredFile) -> dict[str, Any]:
-    """A file as a row of Langflow; the file's own id stands in for its user's id."""
+    """A file as a row of Langflow; `user_id` is the id of its owner."""
     at = file.created_at.isoformat().replace("+00:00", "Z")
     owner = Owner.read(file.owner).id
     return _describe_new(file) | {"user_id": owner, "created_at": at, "updated_at": at}

@@ -11,9 +11,9 @@ import { makePicture } from "./pictures.js";
 import { Socket } from "./chat/socket.js";
 
 const STATES = { running: "Running", done: "Done", skipped: "Skipped", failed: "Failed" };
-/** A picture is made so much smaller at most, to fit; then one scrolls. */
-const SMALLEST = 0.7;
-const NOTHING = "Send a message in the chat to watch the steps run here.";
+/** A picture is made so much smaller or larger at most, to fit; below that one scrolls. */
+const SMALLEST = 0.7, LARGEST = 1.2;
+const NOTHING = "Keep this open and send a message in another tab to watch the steps run here.";
 
 const TOLD = 6;
 /** In a file of fewer lines each mistake is in sight. */
@@ -123,8 +123,8 @@ async function paint(shown, text, goTo) {
     const picture = await makePicture(text, figure);
     picture.removeAttribute("role");
     const { width } = picture.viewBox.baseVal;
-    picture.style.maxWidth = "100%";
-    if (width > 0) picture.style.minWidth = `${Math.ceil(width * SMALLEST)}px`;
+    picture.style.maxWidth = `min(100%, ${Math.ceil(width * LARGEST)}px)`;
+    picture.style.minWidth = `${Math.ceil(width * SMALLEST)}px`;
     figure.replaceChildren(document.importNode(picture, true));
     shown.drawn = new Map(shown.steps.map(({ id, node }) => [id, figure.querySelector(`g.node[id*="flowchart-${node}-"]`)]));
     for (const { id, line } of shown.steps) if (line != null) shown.drawn.get(id)?.addEventListener("click", () => goTo(line));

@@ -57,7 +57,7 @@ from flowground.ui.api_access.tokens import SEES_INSIDE
 from flowground.ui.overrides import tab
 from flowground.ui.overrides.tab import find_overrides_state, write_count
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import bind_to_caller, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, require_caller
 from flowground.ui.page.parts import make_key
 from flowground.ui.shell import opening
 from flowground.ui.shims.streamlit_process import redraw_part
@@ -144,7 +144,7 @@ def open_drawer(wired: WiredFlow, call: PastCall | None = None) -> None:
 
 def _render_drawer(flow_id: str, call: PastCall | None) -> None:
     """Renders the pane in a drawer, which runs without its page: rights are checked again here."""
-    caller = require_visitor()
+    caller = require_caller()
     wired = None
     with suppress(FlowNotFound):
         wired = bridge.ask(Access.open_flow, caller, flow_id)

@@ -18,7 +18,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.store.people import tokens as stored_tokens
 from flowground.store.people.tokens import StoredToken
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import bind_to_caller, change_later, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, change_later, require_caller
 from flowground.ui.page.names import read_names
 from flowground.ui.page.parts import PAGE, ListPage, begin_sentence, render_action, render_list
 from flowground.ui.sign_in import sign_in
@@ -119,7 +119,7 @@ def render_step(caller: Caller, wired: WiredFlow, fresh: FreshToken | None) -> C
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key=f"tokens:code:{wired.id}"):
             return caller
-        caller = require_visitor()
+        caller = require_caller()
     with st.container():  # a change in it keeps the elements below, where somebody may be typing
         _render_form(caller, wired)
         bridge.render_kept(_REFUSED)

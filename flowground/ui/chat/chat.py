@@ -43,7 +43,7 @@ from flowground.ui.inside import editing
 from flowground.ui.inside.make_test import make_test
 from flowground.ui.overrides.tab import describe_chip, find_overrides_state, write_value
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_caller
 from flowground.ui.page.parts import make_component, make_key, mark_gone, render_action, schedule_dialog
 from flowground.ui.shell.navigation import find_page_part
 
@@ -186,7 +186,7 @@ def _make_test(conversation: Conversation, sent: Any) -> None:
 
 
 def _open_test(flow_id: str, session: str, message: str) -> None:
-    caller, place = require_visitor(), {"flow_id": flow_id, "session_id": session, "message_id": message}
+    caller, place = require_caller(), {"flow_id": flow_id, "session_id": session, "message_id": message}
     with bridge.render_refusals():
         turn = bridge.ask(insides.read_turn, caller, **place)
         editing.open_with_test(caller, turn.wired, make_test(turn), session)
@@ -291,7 +291,7 @@ def render_sessions(conversation: Conversation, *, noun: str = "chat") -> None:
 def _render_list(flow_id: str, shown: str, noun: str, name: str) -> None:
     if find_session(flow_id) != shown:
         st.rerun(scope="app")  # another conversation was chosen in the list
-    caller = require_visitor()
+    caller = require_caller()
     state: _ListState = st.session_state.setdefault(chat_menu.make_state_key(flow_id), _ListState())
     searched = str(st.session_state.get(_make_search_key(flow_id)) or "").strip()
     page = _read_page(caller, flow_id, searched, state)

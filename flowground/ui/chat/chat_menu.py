@@ -20,7 +20,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import conversations, session_lists, transcripts
 from flowground.store.runs.shared_chats import SharedChat
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import change_later, read_shared_flow, require_visitor
+from flowground.ui.page.bridge import change_later, read_shared_flow, require_caller
 from flowground.ui.page.parts import mark_gone, render_action, render_confirm, render_list
 
 _EXPORT_PATH = "/export/chat"
@@ -145,7 +145,7 @@ def _rename(flow_id: str, session_id: str, before: str) -> None:
         if is_wanted and title.strip():
             bridge.ask(
                 bridge.write_own,
-                require_visitor(),
+                require_caller(),
                 conversations.rename_session,
                 flow_id=flow_id,
                 session_id=session_id,
@@ -164,7 +164,7 @@ def _ask_before_deleting(flow_id: str, sessions: Sequence[str]) -> None:
     them = "Its messages are" if len(sessions) == 1 else "Their messages are"
     st.write(f"{them} deleted for good.")
     if render_confirm("Delete", key=f"sessions:delete:{sessions[0]}"):
-        caller = require_visitor()
+        caller = require_caller()
         for session_id in sessions:
             bridge.ask(account.delete_conversation, caller, flow_id=flow_id, session_id=session_id)
         st.session_state.pop(make_state_key(flow_id), None)  # ends the ticking
@@ -196,7 +196,7 @@ def write_link(key: str) -> str:
 
 @st.dialog("Share this chat", icon=":material/share:", on_dismiss="rerun")
 def _share(flow_id: str, session_id: str) -> None:
-    caller = require_visitor()
+    caller = require_caller()
     if caller.kind != "member":
         st.write(
             "Colleagues sign in to open the link, so sharing a chat needs accounts. Make the first one for yourself."

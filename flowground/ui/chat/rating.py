@@ -5,7 +5,7 @@ import streamlit as st
 from flowground.access.feedback import RatedPlace, explain, find_rating
 from flowground.store.runs.feedback import REASON_CHARS, Rating, RatingLabel
 from flowground.ui.page import bridge
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 
 LABELS: dict[RatingLabel, str] = {
     "wrong": "Wrong",
@@ -25,7 +25,7 @@ _NOTICE = (
 def open_reason(place: RatedPlace) -> None:
     """Opens the dialog for an answer that is rated."""
     with bridge.render_refusals():
-        found = bridge.ask(find_rating, require_visitor(), place)
+        found = bridge.ask(find_rating, require_caller(), place)
         if found is not None:  # else the rating was taken back meanwhile
             title = "What was good about this answer?" if found.value == "good" else "What was wrong with this answer?"
             st.dialog(title)(_render_reason)(place, found)
@@ -55,7 +55,7 @@ def _render_reason(place: RatedPlace, found: Rating) -> None:
         st.caption(_NOTICE)
         is_sent = st.form_submit_button("Send", type="primary")
     if is_sent:
-        caller = require_visitor()
+        caller = require_caller()
         with bridge.render_refusals():
             bridge.ask(explain, caller, place, labels=chosen, reason=reason or "", shares_conversation=shares)
             st.toast("Thank you.", icon=":material/check:", duration=2)

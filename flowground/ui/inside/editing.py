@@ -18,7 +18,7 @@ from flowground.core.errors import FlowgroundError, Problem
 from flowground.flows.wiring import WiredFlow
 from flowground.ui.inside.make_test import add_test, write_test
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import bind_to_caller, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, require_caller
 from flowground.ui.page.parts import render_action
 from flowground.ui.sign_in import sign_in
 
@@ -114,7 +114,7 @@ def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
     if not caller.is_proven:
         if not sign_in.ask_owner_code(key="edit:code"):
             return
-        caller = require_visitor()
+        caller = require_caller()
     with bridge.render_refusals():
         now = bridge.ask(flow_files.open_flow_file, caller, inside.file)
         editing = _find_editing(caller, inside, now)

@@ -25,7 +25,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import session_lists
 from flowground.ui.inside import editing
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.page.parts import make_component, make_key
 from flowground.ui.shell import opening
 
@@ -68,7 +68,7 @@ _render_component = make_component("inside")
 
 def render_page() -> None:
     """The page of the flow, or flow file, in the address; "no access" if the caller may not see it."""
-    caller = require_visitor()
+    caller = require_caller()
     opening.require_allowed(insides.may_see_inside(caller))
     inside = _find(caller)
     opening.require_allowed(inside is not None)
@@ -103,7 +103,7 @@ def render_page() -> None:
 @st.fragment(run_every=_LOOK_SECONDS)
 def _watch(shown: _Seen) -> None:
     """Reruns the page when the file is not as it was rendered."""
-    inside = _find(require_visitor())
+    inside = _find(require_caller())
     if inside is None or _make_signature(inside) != shown:
         st.rerun(scope="app")
 
@@ -318,7 +318,7 @@ def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
 def render_tests(wired: WiredFlow) -> None:
     """The flow's tests with their last outcomes, and a button that runs them; a refusal for who does not see the
     inside."""
-    caller = require_visitor()
+    caller = require_caller()
     with st.container(key="tests", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.header("Tests", anchor=False, width="content")

@@ -24,7 +24,7 @@ from flowground.runs.files import UPLOADS_FOLDER
 from flowground.store.runs import files
 from flowground.store.runs.files import StoredFile
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.page.parts import ListPage, begin_sentence, make_component, make_key, render_confirm, render_list
 from flowground.ui.people import open_row
 from flowground.ui.shell import opening
@@ -60,7 +60,7 @@ _render_adding = make_component("knowledge")
 
 def render_page() -> None:
     """The page of the flow in the address; "no access" if the caller may not see it."""
-    caller = require_visitor()
+    caller = require_caller()
     opening.require_allowed(may_see_inside(caller))
     flow_id = st.query_params.get("flow", "")
     places = _find_places(caller, flow_id)
@@ -281,7 +281,7 @@ def _remove(place: tuple[str, str], file: StoredFile) -> None:
     )
     if render_confirm("Remove", key="knowledge:remove:yes"):
         with bridge.render_refusals():
-            bridge.call(knowledge_admin.remove_file(runtime.get(), require_visitor(), *place, file.reference.id))
+            bridge.call(knowledge_admin.remove_file(runtime.get(), require_caller(), *place, file.reference.id))
             st.rerun()
 
 
@@ -344,7 +344,7 @@ def _delete_left(address: str, says: str) -> None:
     st.write(f"What was added to {words.escape(address)}: {says}. This cannot be undone.")
     if render_confirm("Delete", key="knowledge:delete:yes"):
         with bridge.render_refusals():
-            bridge.call(knowledge_admin.remove_orphaned(runtime.get(), require_visitor(), address))
+            bridge.call(knowledge_admin.remove_orphaned(runtime.get(), require_caller(), address))
             st.rerun()
 
 
@@ -355,6 +355,6 @@ def _make_signature(shown: ShownKnowledge) -> tuple[object, ...]:
 @st.fragment(run_every=_LOOK_SECONDS)
 def _watch(place: tuple[str, str], before: tuple[object, ...]) -> None:
     """Reruns the page when the index is not as it was rendered."""
-    shown = bridge.call(knowledge_admin.read_knowledge(runtime.get(), require_visitor(), *place))
+    shown = bridge.call(knowledge_admin.read_knowledge(runtime.get(), require_caller(), *place))
     if _make_signature(shown) != before:
         st.rerun(scope="app")

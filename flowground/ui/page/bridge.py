@@ -1,6 +1,6 @@
-"""How a page's script thread reaches the runtime: calls, who the visitor is, and what a refusal looks like.
+"""How a page's script thread reaches the runtime: calls, who the caller is, and what a refusal looks like.
 
-Who the visitor is gets checked again at every action: a page's headers are frozen when its socket opens.
+The caller is checked again at every action: a page's headers are frozen when its socket opens.
 """
 
 import asyncio
@@ -80,31 +80,31 @@ def read_caller() -> Caller:
     return claimed
 
 
-def require_visitor() -> Caller:
+def require_caller() -> Caller:
     """The caller with their present role, from the database. Ends the run if nobody is signed in (any more)."""
-    known = find_visitor()
+    known = find_caller()
     if known is None:
         # Only a whole run reaches the router, which renders the sign-in page.
         st.rerun(scope="app")
     return known
 
 
-def needs_owner() -> bool:
+def needs_owner_code() -> bool:
     """Whether this page waits for the owner code: in local mode that is not `open`, until the owner gave it."""
     claimed, running = _read_claim(), runtime.get()
     is_local = claimed is not None and claimed.kind == "local" and running.settings.local_mode != "open"
-    return is_local and find_visitor() is None and call(running.sign_in.is_local_mode())
+    return is_local and find_caller() is None and call(running.sign_in.is_local_mode())
 
 
 def is_owner_proven() -> bool:
     """Whether this browser gave the owner code; always true for members. Also works before anybody is signed in."""
-    if needs_owner():
+    if needs_owner_code():
         return call(runtime.get().access.is_proven_local_owner(read_caller()))
-    return require_visitor().is_proven
+    return require_caller().is_proven
 
 
-def find_visitor() -> Caller | None:
-    """As `require_visitor`, for the router: None if nobody is signed in."""
+def find_caller() -> Caller | None:
+    """As `require_caller`, for the router: None if nobody is signed in."""
     try:
         caller = call(runtime.get().access.recheck(read_caller()))
     except NotSignedIn:
@@ -147,11 +147,11 @@ def read_browser_id() -> str:
 
 
 def read_address() -> str:
-    """The visitor's address, for limits, as flowground/web/origin.py settled it when the socket opened."""
+    """The caller's address, for limits, as flowground/web/origin.py settled it when the socket opened."""
     return str(st.context.headers.get(PageHeader.ADDRESS, "unknown")) if is_served() else "this computer"
 
 
-def remember_proof() -> None:
+def remember_owner_code() -> None:
     """Keeps for this page that the owner code was given; for later pages the cookie of `/session/start` does."""
     st.session_state[_PROVEN] = True
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from flowground.ui.page import bridge
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.page.parts import mark_gone, render_confirm
 
 
@@ -43,7 +43,7 @@ def render_submit(
     ask = render_confirm if label == "Remove" else partial(st.button, type="primary", disabled=is_off)
     if ask(label, key=key):
         with bridge.render_refusals():
-            bridge.ask(act, require_visitor(), *args)
+            bridge.ask(act, require_caller(), *args)
             if says:
                 st.toast(says, icon=":material/check:")
             st.rerun()

@@ -14,7 +14,7 @@ from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.runs.files import StoredFile
 from flowground.ui.api_access.tokens import render_token_list
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import change_later, read_address, require_visitor
+from flowground.ui.page.bridge import change_later, read_address, require_caller
 from flowground.ui.page.parts import render_action, render_confirm, render_list
 from flowground.ui.people import open_row
 from flowground.ui.sign_in import sign_in
@@ -117,7 +117,7 @@ def _delete() -> None:
     st.write("Those with every flow, and those of your tokens. This cannot be undone.")
     if render_confirm("Delete all", key="account:delete:yes"):
         with bridge.render_refusals():
-            count = bridge.ask(account.delete_conversations, require_visitor())
+            count = bridge.ask(account.delete_conversations, require_caller())
             st.toast(f"{words.count(count, 'conversation')} deleted.")
             st.session_state[_DELETED] = True
             st.rerun()

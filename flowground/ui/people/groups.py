@@ -15,7 +15,7 @@ from flowground.core.caller import Caller
 from flowground.store.people.groups import NAME_CHARS, Group
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge, words
-from flowground.ui.page.bridge import bind_to_caller, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, require_caller
 from flowground.ui.page.names import name_person, read_names
 from flowground.ui.page.parts import (
     PAGE,
@@ -82,7 +82,7 @@ def _edit(group: Group) -> None:
         name = st.text_input("Name", group.name, max_chars=NAME_CHARS)
         is_sent = st.form_submit_button("Rename")
     if is_sent:
-        bridge.change(groups.rename, require_visitor(), group.id, name)
+        bridge.change(groups.rename, require_caller(), group.id, name)
     render_members(group)
 
 
@@ -112,7 +112,7 @@ class MembershipEditor:
 
 def render_members(group: Group) -> None:
     """The people of a group, and a search for others."""
-    caller = require_visitor()
+    caller = require_caller()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
         ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
@@ -140,7 +140,7 @@ def render_members(group: Group) -> None:
 @st.dialog("Groups", on_dismiss="rerun")
 def choose_groups(member: Member) -> None:
     """The groups of a person, and a search for others."""
-    caller = require_visitor()
+    caller = require_caller()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
         return _name(*bridge.ask(groups.find_groups, caller, searched, having=member.id, limit=_ROWS, offset=offset))

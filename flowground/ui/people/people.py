@@ -17,7 +17,7 @@ from flowground.core.words import list_names
 from flowground.store.people.members import Member
 from flowground.store.people.sign_ins import BrowserSignIn, PasswordLink
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.page.names import find_display_name
 from flowground.ui.page.parts import (
     PAGE,
@@ -120,7 +120,7 @@ def _invite() -> None:
         is_sent = st.button("Make the invitation", type="primary", key="person:invite:make")
     if is_sent:
         with bridge.render_refusals():
-            made = bridge.ask(people.invite, require_visitor(), name, display_name=shown, role=role)
+            made = bridge.ask(people.invite, require_caller(), name, display_name=shown, role=role)
             slot.empty()
             _render_link(*made, again=partial(empty_names, _NAMES))
 
@@ -140,9 +140,9 @@ def _make_link(member: Member) -> None:
         return
     with bridge.render_refusals():
         if member.has_password or member.source == "config":
-            made = bridge.ask(people.reset_password, require_visitor(), member.id)
+            made = bridge.ask(people.reset_password, require_caller(), member.id)
         else:
-            made = bridge.ask(people.invite, require_visitor(), member.name, role=member.role)
+            made = bridge.ask(people.invite, require_caller(), member.name, role=member.role)
         _render_link(*made)
 
 
@@ -172,7 +172,7 @@ def _change_names(member: Member) -> None:
         if shown != member.display_name:
             await people.show_as(access, caller, member.id, shown)
 
-    bridge.change(save, require_visitor())
+    bridge.change(save, require_caller())
 
 
 @st.dialog("Change role", on_dismiss="rerun")
@@ -187,7 +187,7 @@ def _change_role(member: Member) -> None:
 
 @st.dialog("Sign-ins")
 def _show_sign_ins(member: Member) -> None:
-    caller = require_visitor()
+    caller = require_caller()
 
     def render(items: Sequence[BrowserSignIn]) -> None:
         for item in items:

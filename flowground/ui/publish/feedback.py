@@ -30,7 +30,7 @@ from flowground.store.runs.usage import MOST, FailureCount, FlowUsage, UsedDay
 from flowground.store.sql import ListPlace
 from flowground.ui.chat.rating import LABELS
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.page.names import read_names
 from flowground.ui.page.parts import open_scheduled, render_action, schedule_dialog
 from flowground.ui.shell import opening
@@ -132,7 +132,7 @@ def _render_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str],
 def open_conversation(wired: WiredFlow, message_id: str) -> None:
     """A dialog with the conversation up to the rated answer, if it is still shared."""
     with bridge.render_refusals():
-        shared = bridge.ask(feedback.read_conversation, require_visitor(), wired.id, message_id)
+        shared = bridge.ask(feedback.read_conversation, require_caller(), wired.id, message_id)
         if shared is None:
             st.info("This conversation is not shared any more.")
             return

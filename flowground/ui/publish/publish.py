@@ -26,7 +26,7 @@ from flowground.store.people.groups import Group
 from flowground.store.people.members import Member
 from flowground.store.publications import Audience, Sharing
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import bind_to_caller, change_later, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, change_later, require_caller
 from flowground.ui.page.names import name_person
 from flowground.ui.page.parts import NamedPage, begin_sentence, render_action, schedule_dialog, spell_sharing
 from flowground.ui.shell import access_requests, opening
@@ -159,7 +159,7 @@ def _ask_before_end(wired: WiredFlow, *, count: int) -> None:
     with st.container(horizontal=True):
         if st.button("Stop sharing", type="primary", key=f"publish:end:{wired.id}"):
             with bridge.render_refusals():
-                bridge.ask(publish, require_visitor(), wired.id, is_shared=False)
+                bridge.ask(publish, require_caller(), wired.id, is_shared=False)
                 st.toast(f"{words.escape(wired.name)} is not shared any more.", icon=":material/check:")
                 st.rerun()
         if st.button("Keep sharing", key=f"publish:keep:{wired.id}"):
@@ -183,7 +183,7 @@ def _ask_first_account(wired: WiredFlow) -> None:
 @st.dialog("Who can open it", width="medium", icon=":material/group:")
 def open_settings(wired: WiredFlow) -> None:
     """The dialog. *Save* takes effect at everybody's next action, or once the flow is shared."""
-    caller = require_visitor()
+    caller = require_caller()
     with bridge.render_refusals():
         now = bridge.ask(read_sharing, caller, wired.id)
         if not now.is_shared:
@@ -382,7 +382,7 @@ def _open_invitation(wired: WiredFlow) -> None:
     the account is one of them."""
     parts.close_done()
     with bridge.render_refusals():
-        caller = require_visitor()
+        caller = require_caller()
         now, flow = bridge.ask(read_sharing, caller, wired.id), words.escape(wired.name)
         slot = st.empty()
         with slot.container():

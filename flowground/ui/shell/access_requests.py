@@ -14,7 +14,7 @@ from flowground.core.errors import NotSignedIn, StoreUnavailable
 from flowground.flows.wiring import WiredFlow
 from flowground.store.people.access_requests import AccessRequest
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import bind_to_caller, require_visitor
+from flowground.ui.page.bridge import bind_to_caller, require_caller
 from flowground.ui.page.names import read_names
 from flowground.ui.page.parts import render_action, render_list
 
@@ -44,7 +44,7 @@ def watch_requests(caller: Caller, wired: WiredFlow, known: int) -> None:
 @st.fragment(run_every=_LOOK_SECONDS)
 def _toast_new(flow_id: str, name: str) -> None:
     with suppress(StoreUnavailable):
-        waiting = count_waiting(require_visitor(), flow_id=flow_id)
+        waiting = count_waiting(require_caller(), flow_id=flow_id)
         if waiting > st.session_state.get(_make_key(flow_id), 0):
             says = f"Somebody asks to open **{words.escape(name)}**. You decide under *Publish*."
             st.toast(says, icon=":material/person_add:", duration="long")
@@ -67,7 +67,7 @@ def _render_section(place: str, size: int) -> None:
     if _DECIDED in st.session_state:
         st.rerun(scope="app")  # other parts of the page show how flows are shared
     bridge.render_kept(_REFUSED)
-    caller = require_visitor()
+    caller = require_caller()
     with suppress(StoreUnavailable):
         if count_waiting(caller):
             st.header("Access requests", anchor=False)

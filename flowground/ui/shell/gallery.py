@@ -18,7 +18,7 @@ from flowground.core.caller import Caller
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs.session_lists import ListedSession
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.page.parts import begin_sentence, render_action, render_search, spell_reach
 from flowground.ui.shell import new_flow
 from flowground.ui.shell.opening import render_mistakes
@@ -42,7 +42,7 @@ def render_gallery() -> None:
 
     Who sees the inside also reads how flows are shared, their models, and mistakes in flow files.
     """
-    caller = require_visitor()
+    caller = require_caller()
     found = bridge.ask(gallery.find_open, caller)
     catalogue = runtime.get().catalogue
     problems = catalogue.list_problems() if caller.sees_inside else {}

@@ -17,7 +17,7 @@ from flowground.core.caller import Caller
 from flowground.core.errors import StoreUnavailable
 from flowground.flows.wiring import WiredFlow
 from flowground.ui.page import bridge, words
-from flowground.ui.page.bridge import needs_owner, read_shared_flow
+from flowground.ui.page.bridge import needs_owner_code, read_shared_flow
 from flowground.ui.page.browser import PAGES
 from flowground.ui.page.names import find_display_name
 from flowground.ui.shell import access_requests, opening
@@ -94,7 +94,7 @@ def list_pages(caller: Caller | None, flow: str | None) -> list[StreamlitPage]:
 
 def _choose_entrance() -> _ListedPage:
     """The only page for somebody who is not signed in."""
-    if not needs_owner():
+    if not needs_owner_code():
         return _ListedPage("sign_in", "Sign in")
     if runtime.get().settings.local_mode == "link":
         return _ListedPage("owner_code", "Owner code")

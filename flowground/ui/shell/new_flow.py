@@ -10,7 +10,7 @@ from flowground.core.caller import Caller
 from flowground.core.errors import FlowgroundError
 from flowground.flows.templates import LONGEST_NAME, TEMPLATES, DraftedFlow, choose_address, make_draft
 from flowground.ui.page import bridge, browser, parts, words
-from flowground.ui.page.bridge import require_visitor
+from flowground.ui.page.bridge import require_caller
 from flowground.ui.sign_in import sign_in
 
 _ButtonKind = Literal["primary", "secondary"]
@@ -25,7 +25,7 @@ def render_button(caller: Caller, label: str = "New flow", *, kind: _ButtonKind 
 
 @st.dialog("New flow", width="medium", icon=":material/add:", on_dismiss="rerun")
 def _open_dialog() -> None:
-    caller = require_visitor()
+    caller = require_caller()
     if not caller.sees_inside:
         return
     name = st.text_input("Name", placeholder=_EXAMPLE, max_chars=LONGEST_NAME, key="new:name", live=True) or ""
@@ -69,7 +69,7 @@ def _render_writing(caller: Caller, draft: DraftedFlow | None) -> None:
     if is_asked := not caller.is_proven:
         if not sign_in.ask_owner_code(key="new:code", then="Create the flow"):
             return
-        caller = require_visitor()
+        caller = require_caller()
     is_wanted = st.button("Create the flow", type="primary", key="new:write", disabled=draft is None) or is_asked
     if draft is None or not is_wanted:
         return

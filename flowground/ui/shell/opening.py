@@ -15,7 +15,7 @@ from flowground.core.errors import FlowError, FlowNotFound, Problem
 from flowground.flows.wiring import WiredFlow
 from flowground.store.people.access_requests import NOTE_CHARS, LastAsked
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import read_shared_flow, require_visitor
+from flowground.ui.page.bridge import read_shared_flow, require_caller
 from flowground.ui.shims.streamlit_process import StopException
 from flowground.ui.sign_in import sign_in
 
@@ -35,7 +35,7 @@ def open_flow(address: str) -> tuple[Caller, WiredFlow]:
     and admins, who open every flow, read the mistakes of a broken file instead, but not at a shareable playground,
     which shows nothing of the inside.
     """
-    caller = require_visitor()
+    caller = require_caller()
     try:
         wired = bridge.call(runtime.get().access.open_flow(caller, address))
         st.session_state[_LAST_FLOW] = wired.id
@@ -113,7 +113,7 @@ def _render_asked(last: LastAsked, *, is_title: bool) -> None:
 @st.fragment(run_every=_LOOK_SECONDS)
 def _watch(address: str, last: LastAsked | None) -> None:
     """Reruns the page once the flow may be opened, or the request was decided."""
-    caller = require_visitor()
+    caller = require_caller()
     with suppress(FlowNotFound):
         bridge.call(runtime.get().access.open_flow(caller, address))
         st.rerun(scope="app")
@@ -145,7 +145,7 @@ def render_notice(title: str, text: str) -> None:
 def require_allowed(is_allowed: bool) -> None:
     """Ends the page with "no access" unless it is allowed."""
     if not is_allowed:
-        caller = require_visitor()
+        caller = require_caller()
         render_nothing_here(caller, "This page does not exist, or it is not open to you.")
         _render_exit_links(caller)
         raise StopException

@@ -20,7 +20,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.store.people.members import Member
 from flowground.store.people.sign_ins import PasswordLink
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.bridge import find_visitor, is_owner_proven, read_address, read_browser_id, remember_proof
+from flowground.ui.page.bridge import find_caller, is_owner_proven, read_address, read_browser_id, remember_owner_code
 from flowground.ui.page.names import find_display_name
 from flowground.ui.page.parts import render_names
 from flowground.ui.shims import streamlit_process
@@ -158,7 +158,7 @@ def render_join() -> None:
     """The page of a one-time link: the person sets a password and is signed in."""
     secret = next((st.query_params[kind] for kind in _LINK_PARAMETERS if kind in st.query_params), "")
     links, address = runtime.get().sign_in.links, read_address()
-    here = find_visitor()
+    here = find_caller()
     if here is not None and here.kind == "member" and bridge.call(links.was_used_by(secret, here.id)):
         _render_joined(here)
         return
@@ -235,7 +235,7 @@ def _find_goal() -> str:
 
 def _keep_proof() -> None:
     """This page counts as the owner's; so does this browser, once it has the cookie, without a reload."""
-    remember_proof()
+    remember_owner_code()
     if runtime.get().settings.local_mode != "link":  # with "link" the page is reloaded with the cookie
         with suppress(InvalidRequest):  # without cookies the proof lasts as long as this page
             ticket = bridge.call(runtime.get().sign_in.issue_ticket(None, read_browser_id()))
