@@ -30,7 +30,7 @@ from flowground.store import tables
 from flowground.store.runs import files
 from flowground.store.runs.conversations import find_session_keys, make_session_key
 from flowground.store.runs.records import TRACE_COLUMNS
-from flowground.store.sql import Statement, has_row
+from flowground.store.sql import Statement, has_row, make_storable
 
 STEP_MESSAGES = 50
 """Most messages that one step deletes, and sessions that it reads."""
@@ -103,7 +103,8 @@ def erase_conversations(
     if until is not None:
         wanted.append(_s.created_at <= until)
     if session_id is not None:
-        wanted.append(_s.id.in_(find_session_keys(connection, owners=owners, session_id=session_id)))
+        keys = find_session_keys(connection, owners=owners, session_id=session_id)
+        wanted += [_s.id.in_(keys), _s.session_id == make_storable(session_id)]
     if flows is not None:
         wanted.append(_s.flow_id.in_(list(flows)))
     found = connection.scalars(select(_s.id).where(*wanted).limit(STEP_MESSAGES)).all()

@@ -123,8 +123,11 @@ def poll_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars: i
 def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
     """The answers of a run that has ended, without messages that its flow added; none where its conversation was
     deleted."""
-    session = make_session_key(run.flow_id, run.owner, run.session_id)
-    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session == session, _m.run_id == run.id)
+    sessions = [make_session_key(run.flow_id, run.owner, run.session_id)]
+    if "\ufffd" in run.session_id:  # the key was made from the id before `make_storable`
+        here = (_s.owner == run.owner, _s.flow_id == run.flow_id, _s.session_id == run.session_id)
+        sessions += connection.scalars(select(_s.id).where(*here))
+    wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session.in_(sessions), _m.run_id == run.id)
     messages = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
     return [message for message in messages if message.role == "assistant" and message.sender is None]
 

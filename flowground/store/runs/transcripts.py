@@ -38,7 +38,7 @@ from flowground.store.runs.records import (
     read_message_rows,
 )
 from flowground.store.runs.session_lists import IS_PINNED
-from flowground.store.sql import Statement, read_moment
+from flowground.store.sql import Statement, make_storable, read_moment
 from flowground.store.tables import LASTING_SECONDS
 
 PART_MESSAGES = 200
@@ -124,7 +124,8 @@ def list_places(
         raise InvalidRequest("`after` is the id of none of these messages.", hint="Take the last one's of a page.")
     if session_id is not None:
         keys = find_session_keys(connection, owners=owners, session_id=session_id)
-        rows = connection.execute(select(_s.id, _s.flow_id, _s.messages).where(_s.id.in_(keys))).all()
+        here = (_s.id.in_(keys), _s.session_id == make_storable(session_id))
+        rows = connection.execute(select(_s.id, _s.flow_id, _s.messages).where(*here)).all()
         near = [row for row in rows if (flows is None or row.flow_id in flows) and flow_id in (None, row.flow_id)]
     else:
         pairs = _list_pairs(connection, owners, flow_id, flows)
