@@ -107,7 +107,7 @@ def test_somebody_among_many_is_found_chosen_let_in_and_looked_as(house: AppServ
     pane.get_by_text("People and groups").click()
     pane.get_by_text("2 people can open it, once saved").wait_for()
     still(ada)
-    pane.get_by_role("searchbox", name="Find people").fill("person 11")
+    pane.get_by_role("searchbox", name="Find people by name or address").fill("person 11")
     pane.get_by_text("and 5 more").wait_for()
     still(ada)
     pane.get_by_role("button", name="Person 111").click()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, update
 
 from flowground.core.events import ComponentFinished, InnerRun
 from flowground.core.messages import Usage
@@ -87,6 +87,20 @@ async def test_a_history_is_read_in_pages_and_ends_where_no_prompt_could_hold_mo
     found = await store.read(conversations.read_history, **here(), before=None, limit=1000)
     assert len(found) == 100
     assert sum(len(message.text) for message in found) > conversations.MOST_HISTORY
+
+
+def put_aside(connection: Connection, *, message: str) -> None:
+    connection.execute(update(tables.messages).where(tables.messages.c.id == message).values(aside="later"))
+
+
+async def test_an_answer_without_a_run_is_of_the_question_before_it_also_once_that_is_put_aside(store: Store) -> None:
+    asked, answer = said("two"), said("2", "assistant")
+    await take_turn(store, said("one"), said("1", "assistant"))
+    await take_turn(store, asked, answer)
+    for message in (asked, answer):
+        await store.write(put_aside, message=message.id)
+    found = await store.read(conversations.find_question, **here(), message_id=answer.id)
+    assert found and found.text == "two"
 
 
 async def test_a_page_begins_with_its_first_question_if_it_has_one(store: Store) -> None:

@@ -184,7 +184,7 @@ def mark_rights_change(job: Function) -> Function:
 
 
 def mark_job(*, is_one_way: bool = True, **kind: Any) -> Callable[[Function], Function]:
-    """Marks a function as a job of this kind; the arguments are those of `JobKind`."""
+    """Marks a function as a job of this kind, one-way unless said; the other arguments are those of `JobKind`."""
 
     def mark(job: Function) -> Function:
         vars(job)["job_kind"] = JobKind(is_one_way, **kind)

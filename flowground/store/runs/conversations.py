@@ -256,7 +256,7 @@ def find_question(
     found = connection.execute(select(_m.id, _m.text, _m.value).where(*is_asked).limit(1)).first()
     if found is None:
         copied = select(_m.position).where(_m.id == message_id, _m.session == session, _m.run_id.is_(None))
-        is_before = (_m.session == session, _m.role == "user", _m.aside.is_(None), _m.run_id.is_(None))
+        is_before = (_m.session == session, _m.role == "user", _m.run_id.is_(None))
         last = select(_m.id, _m.text, _m.value).where(*is_before, _m.position < copied.scalar_subquery())
         found = connection.execute(last.order_by(_m.position.desc()).limit(1)).first()
     if found is None:

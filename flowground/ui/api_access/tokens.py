@@ -167,7 +167,7 @@ def render_token_list(
         for token in tokens:
             with st.container(horizontal=True, vertical_alignment="center", border=True, key=f"{place}:row:{token.id}"):
                 whose = find_name(names, token.owner) if token.owner else stored_tokens.ORGANIZATION
-                owner = "" if token.owner == caller.person else words.escape(whose)
+                owner = "" if token.owner == caller.person and place != "organization:tokens" else words.escape(whose)
                 facts = _write_facts(caller, token, f"`{token.prefix}…`", owner, wired=wired)
                 st.markdown(f"**{words.escape(token.name)}**  \n:small[:gray[{facts}]]")
                 st.space("stretch")

@@ -316,8 +316,7 @@ def _write_mistake(problem: Problem, lines: Sequence[str]) -> Mapping[str, Any]:
 
 @st.fragment
 def render_tests(wired: WiredFlow) -> None:
-    """The flow's tests with their last outcomes, and a button that runs them; a refusal for who does not see the
-    inside."""
+    """The flow's tests with their last outcomes, and a button that runs them."""
     caller = require_caller()
     with st.container(key="tests", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):

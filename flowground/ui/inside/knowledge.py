@@ -219,7 +219,7 @@ def _render_files(caller: Caller, place: tuple[str, str], shown: ShownKnowledge)
 
     async def find(_: Access, __: Caller, words: str, *, limit: int, offset: int) -> ListPage[_KnownFile]:
         wanted = fold(words).split()
-        found = [entry for entry in entries if has_words(entry[0], wanted)]
+        found = [entry for entry in entries if has_words(entry[0], wanted)] if wanted else entries
         return found[offset : offset + limit], len(found)
 
     def render(items: Sequence[_KnownFile]) -> None:

@@ -245,6 +245,7 @@ class _Field:
     """
 
     label: str
+    found_by: str
     key: str
     nothing: str
     find: Callable[[str, int], NamedPage]
@@ -272,6 +273,7 @@ def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
 
     return _Field(
         "People",
+        "name or address",
         f"sharing:people:{wired.id}",
         "Nobody by that name. Authors and admins need not be chosen: they open every flow.",
         find,
@@ -289,6 +291,7 @@ def _make_groups(caller: Caller, wired: WiredFlow) -> _Field:
 
     return _Field(
         "Groups",
+        "name",
         f"sharing:groups:{wired.id}",
         "No group by that name.",
         find,
@@ -328,7 +331,7 @@ def _render_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
 
 def _render_search(field: _Field, chosen: list[str]) -> None:
     """A search field, with a button for each result that adds it."""
-    searched = parts.render_search(field.key, f"Find {field.label.lower()}", width="stretch")
+    searched = parts.render_search(field.key, f"Find {field.label.lower()} by {field.found_by}", width="stretch")
     if not searched:
         return
     found, count = field.find(searched, _MOST_FOUND)
