@@ -180,7 +180,7 @@ _PAGE = (
             "pages/status.py",
             (
                 "import streamlit as st\n",
-                "\nfrom flowground.ui.page.bridge import require_caller\n\nrequire_visitor()\n",
+                "\nfrom flowground.ui.page.bridge import require_caller\n\nrequire_caller()\n",
             ),
         ),
         _tests("test_pages_each", "asks_who_is_here and status"),

@@ -216,6 +216,18 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_indexed(knowledge: 
     assert (index(knowledge, folder)).read == 0
 
 
+def test_a_file_that_is_left_out_from_now_on_is_found_no_more(knowledge: Knowledge, folder: Path) -> None:
+    leave = folder / "knowledge" / "handbook" / "leave.txt"
+    write(leave, b"Everybody has eighty days of leave.")
+    index(knowledge, folder)
+    assert find(knowledge, "eighty") == ["leave.txt"]
+    leave.unlink()
+    leave.symlink_to("/etc/passwd")
+    assert asyncio.run(knowledge.is_outdated(sources(folder)))
+    index(knowledge, folder)
+    assert find(knowledge, "eighty") == []
+
+
 def test_an_index_that_is_damaged_is_made_anew(folder: Path) -> None:
     knowledge = make(folder)
     index(knowledge, folder)

@@ -13,7 +13,8 @@ from flowground.providers.scripted import ScriptedSettings
 from flowground.settings import GONE, Settings, find_config
 from tests.servers import ROOT
 
-every_setting = pytest.mark.parametrize("setting", re.findall(r"^\| `([^`]+)`", settings_page(), re.MULTILINE))
+SETTINGS = re.findall(r"^\| `([^`]+)`", settings_page(), re.MULTILINE)
+every_setting = pytest.mark.parametrize("setting", SETTINGS)
 
 
 def load(tmp_path: Path, text: str) -> Settings:
@@ -49,6 +50,13 @@ def test_the_shipped_file_says_the_defaults() -> None:
 def test_the_shipped_file_shows_every_setting(setting: str) -> None:
     text = (ROOT / "config.yaml").read_text("utf-8")
     assert re.search(rf"^[# ]*{setting.rpartition('.')[2]}:", text, re.MULTILINE)
+
+
+def test_every_setting_is_tried_by_a_test() -> None:
+    """No tool can tell whether the test is good; that there is none can be told."""
+    texts = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    words = {word for text in texts for word in re.findall(r"\w+", text)}
+    assert [setting for setting in SETTINGS if setting.rpartition(".")[2] not in words] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

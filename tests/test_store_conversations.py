@@ -100,7 +100,8 @@ async def test_an_answer_without_a_run_is_of_the_question_before_it_also_once_th
     for message in (asked, answer):
         await store.write(put_aside, message=message.id)
     found = await store.read(conversations.find_question, **here(), message_id=answer.id)
-    assert found and found.text == "two"
+    assert found
+    assert found.text == "two"
 
 
 async def test_a_page_begins_with_its_first_question_if_it_has_one(store: Store) -> None:

@@ -112,7 +112,7 @@ class Frames:
                     yield self._number((number + 1, part), encoded)
 
     def _number(self, frame: FrameId, encoded: EncodedEvent) -> NumberedFrame:
-        if self._wire is None or self.request.framing != "sse":
+        if self._wire is None:
             return ("", *encoded)
         begins = f"{self._wire.turn.run_id}/{frame[0]}"
         return (f"{begins}.{frame[1]}" if frame[1] else begins, *encoded)

@@ -144,7 +144,10 @@ class TurnLog:
             case PassagesFound():
                 self.size += sum(len(passage.text) for passage in event.passages)
                 self._append(NumberedEvent(self._count + 1, event))
-            case TurnStarted() | ComponentStarted() | ModelProgress() | ToolCalled() | ToolWaits() | ThinkingBegan():
+            case TurnStarted():
+                self.size += len(event.input_value or "")
+                self._append(NumberedEvent(self._count + 1, event))
+            case ComponentStarted() | ModelProgress() | ToolCalled() | ToolWaits() | ThinkingBegan():
                 self._append(NumberedEvent(self._count + 1, event))
             case _:
                 assert_never(event)

@@ -260,8 +260,10 @@ class Knowledge:
             return True
         known, found = reader.list_files(), find_sources(sources.root, sources.files, sources.added)
         pages = set(sources.pages.urls if sources.pages else ())
-        return known.keys() - pages != found.files.keys() | found.left_out.keys() or any(
-            not known[source].fits(file.signature) for source, file in self._home.sign(found.files).items()
+        return (
+            known.keys() - pages != found.files.keys() | found.left_out.keys()
+            or any(known[source].signature for source in found.left_out)
+            or any(not known[source].fits(file.signature) for source, file in self._home.sign(found.files).items())
         )
 
     def _is_without_vectors(self, reader: IndexReader, sources: KnowledgeSources) -> bool:

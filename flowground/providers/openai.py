@@ -75,7 +75,7 @@ class ChunkReader(EventReader):
         return self._thought_field
 
     def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
-        if data == b"[DONE]":
+        if data == b"[DONE]" and not self._is_whole:
             self.has_ended = self.is_done = True
             return
         if not data:

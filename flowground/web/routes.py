@@ -4,6 +4,7 @@ The body of an upload is the file itself, stored as it arrives. An unknown file 
 here is the sign-in cookie set and removed.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
@@ -201,7 +202,8 @@ async def _read_ticket(request: Request, *, seconds: float) -> str | None:
     """The ticket in the body; None for another body, or if it does not come in time."""
     too_large = partial(too_large_error, _TICKET_BYTES)
     try:
-        pieces = read_pieces(request, limit=_TICKET_BYTES, max_wait=seconds, too_large=too_large)
-        return _Ticket.model_validate_json(b"".join([piece async for piece in pieces])).ticket
-    except (RequestError, ValidationError):
+        async with asyncio.timeout(seconds):
+            pieces = read_pieces(request, limit=_TICKET_BYTES, max_wait=seconds, too_large=too_large)
+            return _Ticket.model_validate_json(b"".join([piece async for piece in pieces])).ticket
+    except (RequestError, TimeoutError, ValidationError):
         return None

@@ -15,7 +15,7 @@ from flowground.store.people import members
 from flowground.store.runs import progress
 from tests.acting import ASKING_FIRST, EACH, SUM
 from tests.api.calls import Api, until
-from tests.api.langflow_shapes import events
+from tests.api.langflow_shapes import events, frames
 from tests.api.serving import serving
 
 DESK = """
@@ -57,6 +57,15 @@ async def read_end(api: Api, run_id: str) -> dict[str, Any]:
 
     ended: dict[str, Any] = await until(look)
     return ended
+
+
+async def test_the_events_of_a_run_that_was_asked_plainly_have_ids_to_go_on_from(api: Api) -> None:
+    waits = await begin(api)
+    await decide(api, waits, "once")
+    await read_end(api, waits["run_id"])
+    told = frames((await api.client.get(f"/api/v1/runs/{waits['run_id']}/events")).text)
+    assert len(told) > 2
+    assert all(frame_id.startswith(f"{waits['run_id']}/") for frame_id, *_ in told)
 
 
 async def test_a_plain_run_says_what_waits_and_goes_on_once_it_is_allowed(api: Api) -> None:
