@@ -67,7 +67,7 @@ function chooseSettings(figure) {
   const themeVariables = {
     background, primaryColor: pick("--st-secondary-background-color", "#f5f6fb"), primaryTextColor: text, textColor: text,
     primaryBorderColor: pick("--st-primary-color", "#4f46e5"), lineColor: pick("--st-gray-text-color", "#5f6577"),
-    fontFamily: pick("--st-font", "sans-serif"), fontSize: "14px",
+    fontFamily: pick("--st-font", "sans-serif"), fontSize: "14px", useGradient: false, dropShadow: "none",
   };
   return {
     startOnLoad: false, securityLevel: "strict", htmlLabels: false, flowchart: { htmlLabels: false }, layout: "dagre", theme: "base", themeVariables,

@@ -1,0 +1,1 @@
+import{a as c,d,e,f,g}from"./chunk-FJRH3G27.js";import{n as a,x as b}from"./chunk-CXWGDNHN.js";import"./chunk-OOJM4CTU.js";export{f as Growing,e as Sources,b as adopt,a as copyText,g as render,c as repaint,d as sheet};
