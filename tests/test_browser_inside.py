@@ -63,7 +63,7 @@ def test_the_steps_light_up_beside_the_chat_and_stay_as_the_last_answer_was_made
     way = page.get_by_test_id("stMain").get_by_role("link", name="Inside")
     beside = page.context.new_page()
     go(beside, way.evaluate("link => link.href"))
-    beside.get_by_text("Send a message in the chat").wait_for()
+    beside.get_by_text("send a message in another tab").wait_for()
     say(page, "a refund, please")
     find_shape(beside, "Refund", "running").wait_for()
     others = [name for name in ORDER if name != "Refund"]

@@ -98,7 +98,7 @@ def read_plain(at: AppTest) -> str:
 def test_a_changed_field_is_in_every_code_at_once_and_counted() -> None:
     at = open_script("api_access", flow="talk")
     assert not any("tweaks" in code for code in codes(at))
-    find_by_label(at.text_area, "Tone").set_value('it\'s "rude"').run()
+    find_by_label(at.text_input, "Tone").set_value('it\'s "rude"').run()
     find_by_label(at.slider, "Temperature").set_value(1.25).run()
     assert title(at) == "Temporary overrides (2)"
     assert all("tweaks" in code and "1.25" in code and "rude" in code for code in codes(at))
@@ -112,10 +112,10 @@ def test_a_changed_field_is_in_every_code_at_once_and_counted() -> None:
     assert all("rude" in code and "n_messages" not in code for code in codes(at))
     press(at, "overrides:reset:talk")
     assert title(at) == "Temporary overrides"
-    assert find_by_label(at.text_area, "Tone").value == "kind"
+    assert find_by_label(at.text_input, "Tone").value == "kind"
     assert not any("tweaks" in code for code in codes(at))
     assert all("Good morning" in code for code in codes(at))  # the input's text is the message of every call
-    find_by_label(at.text_area, "Text").set_value("Good night").run()
+    find_by_label(at.text_input, "Text").set_value("Good night").run()
     assert all("Good night" in code and "tweaks" not in code for code in codes(at))
     assert title(at) == "Temporary overrides (1)"
 
@@ -175,7 +175,7 @@ def test_locked_fields_say_why_and_a_search_finds_others_by_name() -> None:
 
 def test_feedback_on_an_answer_names_its_overrides() -> None:
     at = open_script("api_access", flow="talk")
-    find_by_label(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_input, "Tone").set_value("rude").run()
     chat = talk(go(at, "playground", flow="talk"))
     chat.ask("Hello")
     answer = chat.show(chat.session)["messages"][-1]["id"]
@@ -186,7 +186,7 @@ def test_feedback_on_an_answer_names_its_overrides() -> None:
 
 def test_try_it_runs_the_request_as_it_stands_and_leaves_the_chats_alone() -> None:
     at = open_script("api_access", flow="talk")
-    find_by_label(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_input, "Tone").set_value("rude").run()
     press(at, "try:talk:run")
     assert "200 OK" in read_plain(at)
     assert "Be rude." in answer(at, "talk")
@@ -236,7 +236,7 @@ def test_overrides_that_a_newer_file_does_not_take_are_dropped_and_the_others_st
 ) -> None:
     look_at_once(monkeypatch)
     at = open_script("api_access", flow="talk")
-    find_by_label(at.text_area, "Tone").set_value("rude").run()
+    find_by_label(at.text_input, "Tone").set_value("rude").run()
     find_by_label(at.slider, "Temperature").set_value(1.25).run()
     assert title(at) == "Temporary overrides (2)"
     (folder / "flows" / "talk.yaml").write_text(TALK.replace('"Be {tone}.", tone: kind', "Be kind."), "utf-8")
@@ -346,7 +346,7 @@ def test_overrides_that_need_it_let_the_next_token_set_fields_and_say_so(pane: A
 def test_an_author_overrides_fields_that_no_token_sets_and_is_told_that_the_code_is_refused() -> None:
     at = open_script("api_access", flow="opened")
     find_by_label(at.text_input, "Model").set_value("scripted:json").run()  # protected, and not listed
-    find_by_label(at.text_area, "Tone").set_value("rude").run()  # not listed
+    find_by_label(at.text_input, "Tone").set_value("rude").run()  # not listed
     assert all("scripted:json" in code and "rude" in code for code in codes(at))
     assert "No token may set `Prompt.tone` and `Model.model`, so this code is refused." in read(at)
     assert "need a token that may set fields" not in read(at)

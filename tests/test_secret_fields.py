@@ -82,7 +82,7 @@ def check_kept(folder: Path) -> None:
 def test_a_secret_that_somebody_overrides_is_used_and_written_down_nowhere(at: AppTest, tmp_path: Path) -> None:
     go(at, "api_access", flow="vault")
     find_by_label(at.text_input, "Key").set_value(TYPED).run()
-    find_by_label(at.text_area, "Tone").set_value("tonekept").run()
+    find_by_label(at.text_input, "Tone").set_value("tonekept").run()
     [link] = [code.value for code in at.code if "/playground?" in code.value]
     assert read_link(parse_qs(urlsplit(link).query)["overrides"][0]) == {"Prompt": {"tone": "tonekept"}}
     assert f"{len(TYPED)} letters, tonekept: Morning" in answer_of(at)

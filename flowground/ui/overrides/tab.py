@@ -353,6 +353,12 @@ def _choose_widget(item: FieldPolicy, value: Any) -> Widget:
     return item.widget
 
 
+def _is_one_line(item: FieldPolicy, key: str) -> bool:
+    """Whether a short text gets a field of one line; an editor keeps its first shape."""
+    is_line = item.is_short and str(st.session_state[key]).isprintable()
+    return bool(st.session_state.setdefault(f"{key}:line", is_line))
+
+
 def _render_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *, is_new: bool) -> None:
     """The editor. `is_new`: this run of the page sets its value.
 
@@ -385,6 +391,8 @@ def _render_editor(item: FieldPolicy, key: str, on_change: Callable[[], None], *
         case "text":
             kind: Literal["password", "default"] = "password" if item.type.is_secret else "default"
             st.text_input(type=kind, placeholder="not set", **default, **every)
+        case "area" if _is_one_line(item, key):
+            st.text_input(**default, **every)
         case "area":
             st.text_area(height="content", **default, **every)
         case "json":
