@@ -73,7 +73,7 @@ class SignedCookies:
 
     def read_sign_in(self, value: str) -> Claims | None:
         """The claims; None where the signature is not ours, or the cookie has expired."""
-        import jwt  # noqa: PLC0415
+        import jwt  # noqa: PLC0415 - as above
 
         try:
             claims: dict[str, Any] = jwt.decode(value, self.key, algorithms=["HS256"])

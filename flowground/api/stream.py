@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,8 +51,7 @@ class LongText:
 
 EncodedEvent = tuple[str, str | LongText]
 """An event's name, and its data as JSON text."""
-NumberedFrame = tuple[str, str, str | LongText]
-"""A frame's id, its event's name, and its data; the id is "" in Langflow's framing, and where there is no run."""
+NumberedFrame = tuple[FrameId, EncodedEvent]
 
 
 @dataclass(slots=True)
@@ -84,7 +83,7 @@ class Frames:
     ) -> AsyncGenerator[bytes, None]:
         """All frames after this one as server-sent events. `events` begin with the first, since frames depend on
         earlier ones; they are numbered where they have no number."""
-        return write_sse(self._encode_all(events, after))
+        return write_sse(self._encode_all(events, after), self._write_id)
 
     def cut_off(self, error: FlowgroundError) -> bytes:
         """The `error` frame of a stream that is cut off."""
@@ -101,21 +100,22 @@ class Frames:
             async for item in events:
                 number, event = (item.number, item.event) if isinstance(item, NumberedEvent) else (number + 1, item)
                 for part, encoded in enumerate(self._encode(event)):
-                    if encoded and (number, part) > after:
-                        yield self._number((number, part), encoded)
+                    if encoded and (frame := (number, part)) > after:
+                        yield frame, encoded
                     if (unpaused := unpaused + (len(encoded[1]) if encoded else 1)) > LONG:
                         unpaused = 0
                         await asyncio.sleep(0)  # also where frames are only skipped
         except Exception as error:  # noqa: BLE001 - status 200 is sent: the stream must report how it ended
             for part, encoded in enumerate(self._fail(error)):
-                if (number + 1, part) > after:
-                    yield self._number((number + 1, part), encoded)
+                if (frame := (number + 1, part)) > after:
+                    yield frame, encoded
 
-    def _number(self, frame: FrameId, encoded: EncodedEvent) -> NumberedFrame:
+    def _write_id(self, frame: FrameId) -> str:
+        """An empty text where there is no run yet."""
         if self._wire is None:
-            return ("", *encoded)
+            return ""
         begins = f"{self._wire.turn.run_id}/{frame[0]}"
-        return (f"{begins}.{frame[1]}" if frame[1] else begins, *encoded)
+        return f"{begins}.{frame[1]}" if frame[1] else begins
 
     def _encode(self, event: Event) -> Iterable[EncodedEvent | None]:
         """The frames of an event; None stands for a frame that only the other shape has, so that ids are the same in
@@ -229,7 +229,7 @@ def write_waiting(runtime: Runtime, run_id: str) -> dict[str, Any]:
 async def write_langflow(encoded: AsyncGenerator[NumberedFrame, None]) -> AsyncGenerator[bytes, None]:
     """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
     async with aclosing(encoded):
-        async for _, event, data in encoded:
+        async for _, (event, data) in encoded:
             if isinstance(data, str) and len(data) <= LONG:
                 yield _write_langflow_frame(event, data)
                 continue
@@ -238,7 +238,7 @@ async def write_langflow(encoded: AsyncGenerator[NumberedFrame, None]) -> AsyncG
 
 
 async def write_sse(
-    encoded: AsyncGenerator[NumberedFrame, None], *, heartbeat: float = 15.0
+    encoded: AsyncGenerator[NumberedFrame, None], write_id: Callable[[FrameId], str], *, heartbeat: float = 15.0
 ) -> AsyncGenerator[bytes, None]:
     """Server-sent events, with a comment after `heartbeat` seconds of silence so that proxies keep the connection."""
     upcoming = asyncio.ensure_future(anext(encoded, None))
@@ -250,8 +250,8 @@ async def write_sse(
                 continue
             if (item := upcoming.result()) is None:
                 return
-            frame_id, event, data = item
-            head = f"id: {frame_id}\n" if frame_id else ""
+            frame, (event, data) = item
+            head = f"id: {frame_id}\n" if (frame_id := write_id(frame)) else ""
             if isinstance(data, str) and len(data) <= LONG:
                 yield f"{head}event: {event}\ndata: {data}\n\n".encode()
             else:

@@ -135,9 +135,9 @@ async def test_silence_is_bridged_by_comments() -> None:
 
     async def slow() -> Any:
         await go.wait()
-        yield "run/1", "end", "{}"
+        yield (1, 0), ("end", "{}")
 
-    async with aclosing(write_sse(slow(), heartbeat=0.01)) as frames:
+    async with aclosing(write_sse(slow(), lambda frame: f"run/{frame[0]}", heartbeat=0.01)) as frames:
         assert [await anext(frames) for _ in range(3)] == [b": still here\n\n"] * 3
         go.set()
         assert [frame async for frame in frames][-1] == b"id: run/1\nevent: end\ndata: {}\n\n"
