@@ -23,8 +23,8 @@ ONE_LINE = "a page of one line"
 _USABLE: Mapping[str, str] = {
     ONE_LINE: '[data-testid="stMarkdown"]',
     "home": "h1",
-    "playground": ".stMain textarea",
-    "a second page, shareable": ".stMain textarea",
+    "playground": "textarea",
+    "a second page, shareable": "textarea",
 }
 """What is waited for, by page; of the app these are opened in this order."""
 _PATHS = {"home": "/", "playground": "/playground?flow={flow}", "a second page, shareable": "/public_flow/{flow}"}

@@ -7,7 +7,7 @@ import pytest
 from flowground.ui.assets import find_asset
 from tests.acme import enter_as
 from tests.house import PUBLIC, House
-from tests.open_page import flow_text, go, still, visitor
+from tests.open_page import expect_count, flow_text, go, still, visitor
 from tests.servers import AppServer
 from tests.waiting import eventually
 
@@ -76,6 +76,26 @@ def test_a_conversations_scripts_are_fetched_before_it_is_drawn(house: AppServer
     go(ada, house.url)
     fetched = "[...document.querySelectorAll('link[rel=modulepreload]')].map((link) => link.href)"
     assert [name for name in ada.evaluate(fetched) if "/chat-" in name] == []
+
+
+def test_what_is_typed_before_a_chat_is_drawn_is_sent_in_it(house: AppServer, ada: "Page") -> None:
+    go(ada, f"{house.url}/playground?flow=echo")
+    ada.wait_for_function("localStorage.getItem('flowground-field')")
+    ada.route("**/assets/chat-*", lambda _: None)
+    ada.reload(wait_until="commit")
+    early = ada.locator("#fg-field textarea")
+    early.press_sequentially("Early bird")
+    early.press("Enter")
+    assert ada.locator(".fg-chat").count() == 0
+    ada.unroute_all()
+    ada.locator(".fg-bubble", has_text="Early bird").wait_for()
+    assert ada.locator(".stMain textarea").input_value() == ""
+    expect_count(early, 0)
+    ada.context.clear_cookies()
+    ada.reload(wait_until="commit")
+    early.wait_for()
+    ada.get_by_label("Password", exact=True).wait_for()
+    expect_count(early, 0)
 
 
 def test_a_page_is_drawn_before_the_server_said_that_it_is_there(house: AppServer, ada: "Page") -> None:

@@ -170,7 +170,7 @@ def compose_index(settings: Settings) -> str:
     <link rel="icon" href="{_find_icon(organization)}">
     <link rel="preload" href="{_FONT}" as="font" type="font/woff2" crossorigin>
     <style>{_write_styles(organization)}</style>
-    <script>{script}</script>"""
+    <script>{script}{_read("field.js")}</script>"""
     )
 
 

@@ -22,6 +22,8 @@ const LOST = 1200;
 const LEAVING = 3000;
 /** Milliseconds for which a file that was added and not sent is there; the server deletes it after a day. */
 const UNSENT = 72_000_000;
+/** Milliseconds after which the page stands still. */
+const SETTLED = 1000;
 const MOST_SPOKEN = 20;
 /** Letters of a welcome that is read at a glance: it stands there as a headline. */
 const SHORT = 90;
@@ -104,8 +106,25 @@ export class View {
     const take = (files) => !this.off && this.composer.added.add(files);
     listenForDrops(root, { take, canTake: () => this.composer.added.isTaking && !this.off, says: () => this.off || this.data.files.says }, signal);
     this.show(data);
+    this.takeEarly(signal);
     const asked = new URLSearchParams({ flow: data.flow, ...(data.is_public ? { at: "public" } : {}), zone: Intl.DateTimeFormat().resolvedOptions().timeZone ?? "" });
     this.socket = new Socket(`/chat?${asked}`, { hear: (frame) => hearFrame(this, frame), change: (state) => this.changeLink(state) });
+  }
+
+  /** What was typed before the conversation was drawn goes on here; where the field stands is kept for the next time
+   * (flowground/web/field.js). */
+  takeEarly(signal) {
+    const { composer } = this, typed = window.flowground?.takeField();
+    if (typed?.text) {
+      composer.text = [composer.text, typed.text].filter(Boolean).join("\n");
+      this.changeDraft(composer.text);
+    }
+    if (typed?.isFocused) composer.focus();
+    if (typed?.isSent) composer.submit();
+    const keep = () => this.isForm || this.off || window.flowground?.keepField(composer.describePlace());
+    const soon = setTimeout(keep, SETTLED);
+    signal.addEventListener("abort", () => clearTimeout(soon));
+    addEventListener("pagehide", keep, { signal });
   }
 
   get canRetry() {

@@ -109,6 +109,15 @@ export class Composer {
     this.box.focus({ preventScroll: true });
   }
 
+  /** The style of a field like this one at its place on the screen. */
+  describePlace() {
+    const field = this.box.parentElement, seen = getComputedStyle(field), text = getComputedStyle(this.box);
+    const { left, top, width, height } = field.getBoundingClientRect(), start = this.box.getBoundingClientRect().left - left - 1;
+    const place = `left:${left}px;top:${top}px;width:${width}px;height:${height}px;padding-inline-start:${start}px`;
+    const looks = `background:${seen.backgroundColor};border-color:${seen.borderColor};color:${text.color};font:${text.font}`;
+    return `${place};${looks};--fg-pad:${text.paddingTop};--fg-button:${this.button.offsetHeight}px`;
+  }
+
   setRunning(isRunning, { byThisPage = false } = {}) {
     this.isRunning = isRunning;
     if (!isRunning && this.notice.dataset.kind === "busy") this.say("");
