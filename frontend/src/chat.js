@@ -112,16 +112,16 @@ export class View {
   }
 
   /** What was typed before the conversation was drawn goes on here; where the field stands is kept for the next time
-   * (flowground/web/field.js). */
+   * (flowground/web/field.js, which a page that was opened before an update has not). */
   takeEarly(signal) {
-    const { composer } = this, typed = window.flowground?.takeField();
+    const { composer } = this, typed = window.flowground?.takeField?.(), isAlone = !composer.hasContent;
     if (typed?.text) {
       composer.text = [composer.text, typed.text].filter(Boolean).join("\n");
       this.changeDraft(composer.text);
     }
     if (typed?.isFocused) composer.focus();
-    if (typed?.isSent) composer.submit();
-    const keep = () => this.isForm || this.off || window.flowground?.keepField(composer.describePlace());
+    if (typed?.isSent && isAlone) composer.submit(); // not with a draft or file that nobody saw yet
+    const keep = () => this.isForm || this.off || composer.hasContent || window.flowground?.keepField?.(composer.describePlace());
     const soon = setTimeout(keep, SETTLED);
     signal.addEventListener("abort", () => clearTimeout(soon));
     addEventListener("pagehide", keep, { signal });

@@ -144,10 +144,12 @@ def name_person(owner: Owner) -> str:
 
 
 def write_forgetting(keep: Owner | None = None) -> str:
-    """One JavaScript expression that deletes all drafts except those of `keep`. It never fails."""
+    """One JavaScript expression that deletes all drafts except those of `keep`, and without it where fields stood. It
+    never fails."""
     kept = f"{_PREFIX}{name_person(keep)}:" if keep else ""
     is_other = f'name.startsWith("{_PREFIX}")' + (f' && !name.startsWith("{kept}")' if kept else "")
     return (
         "(() => { try { for (const name of Object.keys(localStorage)) "
-        f"if ({is_other}) localStorage.removeItem(name); }} catch {{ /* it keeps nothing */ }} }})()"
+        f"if ({is_other}) localStorage.removeItem(name); }} catch {{ /* it keeps nothing */ }} "
+        f"{'' if keep else 'window.flowground?.forgetFields?.();'} }})()"
     )
