@@ -1,8 +1,8 @@
 """Builds everything a process needs once, from Settings, and owns its running turns; `get()` is the one global.
 
 A page never owns a run: it starts a `LiveTurn` through `endpoint` and follows its events, so a refresh, a dropped
-socket or a second tab sees the whole answer. Where no server runs in the process (AppTest, command line) the runtime
-starts a loop thread of its own, and the caller is the local owner: nobody else can reach such a process.
+socket or a second tab sees the whole answer. Where no server runs in the process (AppTest) `get()` starts a
+loop thread of its own, and the caller is the local owner: nobody else can reach such a process.
 
 `Switches` has what admins switched off, in the database and in memory. While runs go on it checks every two seconds for
 changes by other processes, runs to stop, and decisions about tool calls; otherwise only when it is used.

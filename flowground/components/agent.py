@@ -57,8 +57,9 @@ class ToolUse(BaseModel):
 class Agent(ToolComponent):
     """The answer of a model that may call tools on its way: other components of the file.
 
-    The last time that it is asked it gets no tools, so that it always answers. With `output_schema`,
-    `${id.structured_response}` is the answer as data; what does not fit is sent back once, then the component fails.
+    The last time that it is asked it may call no tool; without a text then, a sentence is the answer. With
+    `output_schema`, `${id.structured_response}` is the answer as data; what does not fit is sent back, then the
+    component fails.
     """
 
     type_name: ClassVar[str] = "Agent"

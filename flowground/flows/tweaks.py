@@ -32,7 +32,7 @@ from flowground.flows.wiring import WiredFlow, replace_components
 MOST_CHANGES = 1_000
 """The most fields that one request may set."""
 _ENOUGH = 20
-"""The number of refusals in one request after which no more are looked for."""
+"""The number of refusals in one request at which it is refused, and no more are looked for."""
 FieldValues = Mapping[str, Mapping[str, Any]]
 """Component id -> field -> value; None means the author's value."""
 LONGEST_LINK = 6_000
