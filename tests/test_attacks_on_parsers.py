@@ -87,7 +87,8 @@ def test_a_websocket_whose_head_cannot_be_read_is_answered_and_closed(house: App
         host = b"127.0.0.1:%d" % house.port
         head = b"GET /_stcore/stream HTTP/1.1\r\nHost: %s\r\nOrigin: http://%s\r\n%s\r\n%s\r\n"
         connection.sendall(head % (host, host, header, WEBSOCKET))
-        assert read_to_end(connection).startswith(b"HTTP/1.1 400 ")
+        # websockets says 431 to long heads in newer releases, 400 in older ones.
+        assert read_to_end(connection).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
 
 
 def test_of_a_query_with_thousands_of_fields_a_thousand_are_read() -> None:
