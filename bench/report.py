@@ -114,7 +114,7 @@ def _openings(openings: Mapping[str, Opening]) -> Iterator[str]:
     if openings:
         yield "\n## Opening a page\n"
         yield "In Chromium, beside a page of one line of the same Streamlit, each by a new browser: what came first,"
-        yield "and the time until it can be used, with nothing kept (cold) and with all kept (warm).\n"
+        yield "and the time until one reads or types, with nothing kept (cold) and with all kept (warm).\n"
         yield from write_rows(openings)
         yield ""
 

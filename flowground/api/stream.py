@@ -52,6 +52,7 @@ class LongText:
 EncodedEvent = tuple[str, str | LongText]
 """An event's name, and its data as JSON text."""
 NumberedFrame = tuple[FrameId, EncodedEvent]
+"""A frame's place in its run's stream, and what it holds."""
 
 
 @dataclass(slots=True)
@@ -111,7 +112,7 @@ class Frames:
                     yield frame, encoded
 
     def _write_id(self, frame: FrameId) -> str:
-        """An empty text where there is no run yet."""
+        """A frame's id on the wire: `run/number`, or `run/number.part`; empty where the run has not begun."""
         if self._wire is None:
             return ""
         begins = f"{self._wire.turn.run_id}/{frame[0]}"
