@@ -32,7 +32,7 @@ _PATHS = {"home": "/", "playground": "/playground?flow={flow}", "a second page, 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Median milliseconds until one reads or types, with nothing kept by the browser and with all; kB that came first."""
+    """Median milliseconds until one reads or types, with nothing kept and with all; kB that came first."""
 
     cold: float
     warm: float
