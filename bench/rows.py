@@ -75,6 +75,15 @@ def plan_conversations(flow_id: str, *, member: str, token: str, messages: int, 
     return planned
 
 
+def plan_programs(flow_id: str, *, token: str, turns: int, now: float) -> list[Conversation]:
+    """Turns of one token, each in a session of its own, spread over a year."""
+    chance = random.Random(3)
+    return [
+        Conversation(f"token:{token}", flow_id, _draw_id(chance, at), at, 1)
+        for at in (now - _YEAR * (turns - number) / turns for number in range(turns))
+    ]
+
+
 def fill(database: str, planned: Sequence[Conversation]) -> int:
     """Puts the conversations into tables that are there; how many messages those are.
 
@@ -84,7 +93,7 @@ def fill(database: str, planned: Sequence[Conversation]) -> int:
         (talk.began + turn * _TURN_SECONDS, n) for n, talk in enumerate(planned) for turn in range(talk.turns)
     )
     chance = random.Random(2)
-    runs = [_draw_id(chance) for _ in said]
+    runs = [_draw_id(chance, at) for at, _ in said]
     keys = [talk.key for talk in planned]
     with open_engine(database).begin() as connection:
         _put(connection, "sessions", _SESSION, (_make_session(talk) for talk in planned))
@@ -124,11 +133,12 @@ def _make_run(talk: Conversation, run: str, at: float) -> tuple[Any, ...]:
 
 
 def _make_turn(chance: random.Random, session: str, *, run: str, at: float) -> Iterator[tuple[Any, ...]]:
-    question = _QUESTION.format(number=run[:8])
-    yield (_draw_id(chance), session, "user", question, "complete", at, run, *[None] * 5)
+    question = _QUESTION.format(number=run[-8:])
+    yield (_draw_id(chance, at), session, "user", question, "complete", at, run, *[None] * 5)
     more = ("stub:stub-model", 30, 12, 0.0031, _TRACE)
-    yield (_draw_id(chance), session, "assistant", ANSWER, "complete", at + 0.0031, run, *more)
+    yield (_draw_id(chance, at), session, "assistant", ANSWER, "complete", at + 0.0031, run, *more)
 
 
-def _draw_id(chance: random.Random) -> str:
-    return str(UUID(int=chance.getrandbits(128), version=4))
+def _draw_id(chance: random.Random, at: float) -> str:
+    """As `make_id` made it then."""
+    return str(UUID(int=round(at * 1000) << 80 | 0x7 << 76 | 0b10 << 62 | chance.getrandbits(62)))

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import requests
 import uvloop
-from sqlalchemy import text
 
 from bench.api import first_run
-from bench.faults.stored import open_engine
+from bench.faults.stored import find_token
 from bench.load import percentile
 from bench.processes import app, process
 from bench.rows import LONG, fill, plan_conversations
@@ -54,7 +53,7 @@ def measure(server: AppServer, database: str, *, messages: int) -> None:
     server.member(_MEMBER, "correct horse battery", role="admin")
     began = time.monotonic()
     planned = plan_conversations(
-        "bench", member=_MEMBER, token=_find_token(database), messages=messages, now=time.time()
+        "bench", member=_MEMBER, token=find_token(database, "bench"), messages=messages, now=time.time()
     )
     count = fill(database, planned)
     print(f"{count:,} messages, {len(planned):,} conversations: filled in {time.monotonic() - began:.0f} s", flush=True)
@@ -113,11 +112,6 @@ def _time(what: str, do: Callable[[], object], *, times: int = _TIMES) -> None:
 
 def _say(what: str, seconds: float) -> None:
     print(f"{what}: {seconds * 1000:,.0f} ms", flush=True)
-
-
-def _find_token(database: str) -> str:
-    with open_engine(database).connect() as connection:
-        return str(connection.scalar(text("SELECT id FROM tokens WHERE name = 'bench'")))
 
 
 if __name__ == "__main__":

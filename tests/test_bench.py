@@ -13,7 +13,7 @@ if sys.platform != "linux":
 
 import uvloop
 
-from bench import api, model_call, strangers, weigh
+from bench import api, growth, strangers, weigh
 from bench.api import CLIENTS, floor_loads, measure_pair, run_load, stub_loads
 from bench.conversations import measure_messages
 from bench.faults.found import Found, keep
@@ -35,9 +35,7 @@ from tests.stored import list_messages
 def test_every_load_is_answered_and_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "_WARM_SECONDS", 0.1)
     with process("bench.stub") as (stub, _), process("bench.floor", f"{stub}/v1") as (floor, watch):
-        clients = uvloop.run(model_call.measure(f"{stub}/v1", stream=True, calls=2, rounds=1))
         pairs = [uvloop.run(measure_pair(*of, seconds=0.05)) for of in (stub_loads(stub), floor_loads(floor, watch))]
-    assert clients.keys() == model_call.CLIENTS.keys()
     for pair in pairs:
         assert [figures.errors for figures in (*pair.plain.values(), *pair.stream.values())] == [0] * 2 * len(CLIENTS)
         assert all(figures.first for figures in pair.stream.values())

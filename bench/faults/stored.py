@@ -50,6 +50,11 @@ def list_running(database: str) -> list[str]:
     return [row.id for row in _read(database, _RUNNING_IDS)]
 
 
+def find_token(database: str, name: str) -> str:
+    """The id of a token."""
+    return str(_read(database, text("SELECT id FROM tokens WHERE name = :name"), name=name)[0][0])
+
+
 def find_session(database: str, question: str) -> str | None:
     """Where a question stands, if it is stored."""
     found = _read(database, _SESSION_OF, question=question)

@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import json
 import tempfile
-import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
@@ -351,7 +350,7 @@ class FlowTester:
         return [task.result() for task in tasks]
 
     async def _run_test(self, wired: WiredFlow, index: int) -> FlowTestOutcome:
-        test, session = wired.flow.tests[index], str(uuid.uuid4())
+        test, session = wired.flow.tests[index], make_id()
         reader = FolderFiles(self.store, self.settings.flows, self.settings.limits.file_bytes)
         turns: list[TurnOutcome] = []
         async with self._places:

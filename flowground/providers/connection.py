@@ -2,7 +2,7 @@
 
 This is our own code because of measurements: with the same provider, a run costs 4 % more CPU time with aiohttp, and
 several times that with httpx2's client. aiohttp also prints a proxy's password in its error, and reads 757 MB of chunk
-extensions where this reads 4. `python -m bench.model_call` measures it (docs/decisions.md).
+extensions where this reads 4 (docs/decisions.md).
 
 httptools parses the answers, in C. The errors are httpcore2's: its connections use the same `AsyncioBackend` for calls
 of tools (`flowground.tools.outgoing`). With anyio a call costs a third more CPU time.

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, assert_never
-from uuid import uuid4
 
 from flowground.components.base import NO_OUTSIDE, Models, Outside
 from flowground.components.io import output_kind
@@ -107,7 +106,7 @@ class TurnHistory:
                 hint="Store fewer, or shorter ones.",
             )
         self.note_call()
-        self.added[str(uuid4())] = message
+        self.added[make_id()] = message
         return True
 
 

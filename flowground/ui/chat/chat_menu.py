@@ -4,7 +4,6 @@ The page's address names the conversation (`?session=…`), so that a refresh an
 the page's head and at each line of the list of conversations; there is none before something is stored.
 """
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,7 +13,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from flowground.access import account, shared_chats
-from flowground.core.caller import SESSION_ID_CHARS, Caller
+from flowground.core.caller import SESSION_ID_CHARS, Caller, make_id
 from flowground.flows.tweaks import FieldValues
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import conversations, session_lists, transcripts
@@ -65,7 +64,7 @@ def find_session(flow_id: str) -> str:
     named = st.query_params.get("session", "")
     if named and len(named) <= SESSION_ID_CHARS:
         return named
-    fresh: str = st.session_state.setdefault(_make_fresh_key(flow_id), str(uuid.uuid4()))
+    fresh: str = st.session_state.setdefault(_make_fresh_key(flow_id), make_id())
     return fresh
 
 
