@@ -16,7 +16,6 @@ from bench.load import Figures, Load, percentile, take_turns
 from bench.pairs import median_ratio
 from bench.processes import app, process
 from bench.rows import fill, plan_programs
-from tests.servers import AppServer
 
 _CLIENTS = 32
 _HEADER, _FRAME = 32, 24
@@ -49,8 +48,8 @@ def main() -> None:
                 server.stop()
 
 
-def count_pages(folder: Path, load: Load) -> float:
-    """The distinct pages that runs of three seconds leave in the log, which a checkpoint moves, a run.
+def count_pages(folder: Path, load: Load, *, seconds: float = 3) -> float:
+    """The distinct pages that the runs of so many seconds leave in the log, which a checkpoint moves, a run.
 
     A reader meanwhile keeps the log from being begun anew.
     """
@@ -60,14 +59,15 @@ def count_pages(folder: Path, load: Load) -> float:
         held.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         uvloop.run(load.once())
         held.execute("BEGIN")
-        before = sum(count for (count,) in held.execute("SELECT count(*) FROM runs"))
+        before = int(held.execute("SELECT count(*) FROM runs").fetchone()[0])
         seen = Path(f"{path}-wal").stat().st_size
-        uvloop.run(load.measure(_CLIENTS, seconds=3))
+        uvloop.run(load.measure(_CLIENTS, seconds=seconds))
         log = Path(f"{path}-wal").read_bytes()
     runs = sum(count_runs(database).values()) - before
     size = int.from_bytes(log[8:12], "big")
     frames = range(max(seen, _HEADER), len(log) - size, _FRAME + size)
-    return len({log[at : at + 4] for at in frames if log[at + 8 : at + 16] == log[16:24]}) / runs
+    changed = {log[at : at + 4] for at in frames if log[at + 8 : at + 16] == log[16:24]}
+    return len(changed) / runs
 
 
 def compare(empty: list[Figures], full: list[Figures]) -> list[str]:

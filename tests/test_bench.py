@@ -4,6 +4,7 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,14 @@ from bench.api import CLIENTS, floor_loads, measure_pair, run_load, stub_loads
 from bench.conversations import measure_messages
 from bench.faults.found import Found, keep
 from bench.faults.found import page as list_found
+from bench.faults.stored import find_token, sqlite_of
 from bench.first_load import ONE_LINE, Opening
 from bench.knowledge import QUESTIONS, measure_quality, read_questions
 from bench.load import take_turns
 from bench.pairs import SLOWER, median_ratio
 from bench.processes import app, process
 from bench.report import Measured, page
-from bench.rows import LONG, fill, plan_conversations
+from bench.rows import LONG, fill, plan_conversations, plan_programs
 from bench.watch import Watch
 from flowground.store import Store
 from tests.running import chat_flow
@@ -88,6 +90,18 @@ async def test_questions_name_places_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "other.md").write_text("# Something else entirely")
     assert [{*found} for found in (await measure_quality(tmp_path)).values()] == [{"questions"}] * 3
+
+
+def test_pages_that_a_run_changes_are_counted_and_a_full_database_is_compared_with_an_empty_one(tmp_path: Path) -> None:
+    with process("bench.stub") as (stub, _), app(tmp_path, stub=stub, database=None) as server:
+        load = run_load(server, server.token("bench"))
+        database = sqlite_of(tmp_path)
+        planned = plan_programs("bench", token=find_token(database, "bench"), turns=500, now=time.time())
+        assert fill(database, planned) == 1_000
+        assert 0 < growth.count_pages(tmp_path, load, seconds=0.3) < 20
+        (figures,) = uvloop.run(take_turns({"run": load}, 2, count=1, seconds=0.1))["run"]
+    half = replace(figures, per_second=figures.per_second / 2)
+    assert "ratio 0.500 [0.500, 0.500]" in growth.compare([figures] * 3, [half] * 3)[0]
 
 
 def test_what_is_over_a_limit_is_said_and_what_is_written_by_hand_stays(monkeypatch: pytest.MonkeyPatch) -> None:
