@@ -1,6 +1,7 @@
 """Files below the doors: kinds and names, bytes that are lost by nobody and left by nobody, and what deletes them."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -215,6 +216,19 @@ async def test_the_same_bytes_come_while_they_go(kept: Files) -> None:
         await delete(kept, second)
         await kept.sweep(time.time())
         assert list_bytes(kept) == []
+
+
+async def test_a_folder_that_goes_while_it_is_made_is_made_again(kept: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, left = os.mkdir, ["once"]
+
+    def make_later(path: os.PathLike[str], *rest: int) -> None:
+        if Path(path).name == "f2" and left:
+            raise FileExistsError(left.pop())
+        make(path, *rest)
+
+    monkeypatch.setattr(os, "mkdir", make_later)
+    assert await kept.read_file((await keep(kept)).reference) == b"hello"
+    assert not left
 
 
 async def forget(kept: Files, *, days: float = 0, keep_days: int = 0, now: Callable[[], float] = time.time) -> None:

@@ -105,7 +105,7 @@ class IncomingFile:
         for _ in range(_TRIES):
             if path.exists():
                 return
-            with suppress(FileNotFoundError):  # `drop` deleted the folder meanwhile
+            with suppress(FileNotFoundError, FileExistsError):  # `drop` deleted the folder after, or while, it was made
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._put(path)
                 _flush_folder(path.parent)
