@@ -1,5 +1,5 @@
 """`python -m bench.growth`: does a run cost more where many are stored? One app on a full SQLite database, one on an
-empty one, 32 clients, in turn; and how many pages of the file a run changes, as the log of each says."""
+empty one, asked in turn by 32 clients; and how many pages of its file a run changes, counted in SQLite's log."""
 
 import argparse
 import sqlite3

@@ -140,5 +140,6 @@ def _make_turn(chance: random.Random, session: str, *, run: str, at: float) -> I
 
 
 def _draw_id(chance: random.Random, at: float) -> str:
-    """As `make_id` made it then."""
-    return str(UUID(int=round(at * 1000) << 80 | 0x7 << 76 | 0b10 << 62 | chance.getrandbits(62)))
+    """A UUID of version 7 as `make_id` makes them, of the time `at`, in seconds since 1970."""
+    free, rest = chance.getrandbits(12), chance.getrandbits(62)
+    return str(UUID(int=round(at * 1000) << 80 | 0x7 << 76 | free << 64 | 0b10 << 62 | rest))
