@@ -18,6 +18,7 @@ from flowground.store.people import removals
 from flowground.store.runs import feedback, progress, turns
 from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage
+from tests.stored import make_journal
 from tests.waiting import eventually, list_files
 
 WORD = "qcanaryz"
@@ -82,8 +83,8 @@ async def take(
     steps = (("Prompt", f"a prompt: {said}"), ("Model", said))
     trace = tuple(ComponentFinished(name, name, 0.1, text) for name, text in steps)
     answered = StoredMessage(answer, "assistant", f"You said {said}", "complete", at, run.id, trace=trace)
-    ended = replace(run, status="complete", seconds=0.1)
-    await store.write(turns.finish_turn, **place, answers=[answered], run=ended, question=said, was_kept=interrupts)
+    ended, journal = replace(run, status="complete", seconds=0.1), make_journal(answered)
+    await store.write(turns.finish_turn, **place, answers=[answered], run=ended, journal=journal, was_kept=interrupts)
     assert await store.write(feedback.rate, **place, message_id=answer, value="bad")
     why: dict[str, Any] = {"labels": ["wrong"], "reason": said[:2_000], "shares_conversation": True}
     assert await store.write(feedback.explain, **place, message_id=answer, **why)

@@ -54,9 +54,8 @@ async def has_status(store: Store, status: str) -> bool:
     return (await statuses(store))["r"][0] == status
 
 
-def list_steps(connection: Connection) -> list[str]:
-    steps = tables.messages.c.steps
-    return [found for found in connection.scalars(select(steps).where(steps.is_not(None))) if found]
+def list_journals(connection: Connection) -> list[str]:
+    return [*connection.scalars(select(tables.journals.c.body))]
 
 
 def contents(connection: Connection) -> list[Any]:

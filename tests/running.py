@@ -58,8 +58,8 @@ async def watch(turn: LiveTurn) -> AsyncGenerator[Event, None]:
     """What the turn tells, from its start to its end; raises a failed turn's error, not that of a stopped one."""
     with suppress(RunStopped, ShuttingDown):
         async with aclosing(turn.follow()) as events:
-            async for item in events:
-                yield item.event
+            async for event in events:
+                yield event
 
 
 def chat_flow(model: str, name: str = "Chat") -> str:

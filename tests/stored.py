@@ -11,9 +11,11 @@ from sqlalchemy import Connection, func, insert, select
 
 from flowground.access import Access, account
 from flowground.core.caller import Caller
+from flowground.core.events import Event, ToolReturned, TurnStarted
 from flowground.store import tables
 from flowground.store.runs import transcripts
 from flowground.store.runs.conversations import IS_SHOWN, make_session_key
+from flowground.store.runs.journals import add_steps, write_journal
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
 from flowground.store.sql import read_moment
 
@@ -45,6 +47,17 @@ def list_runs(connection: Connection, *, flow_id: str, limit: int = 100) -> list
     return [read_run_row(row) for row in found]
 
 
+def make_journal(answer: StoredMessage, question: StoredMessage | None = None) -> tuple[str, str]:
+    """The argument of `finish_turn` by which the answer's steps and actions are stored."""
+    key, text = (question.id, question.text) if question else ("", None)
+    started = TurnStarted("", "", "", answer.created_at, key, text, {"Out": answer.id})
+    events: list[Event] = [started, *answer.trace]
+    for action in answer.actions:
+        events += [action.called if isinstance(action, ToolReturned) else action.began, action]
+    messages = [answer, question] if question else [answer]
+    return answer.id, write_journal(events, None, messages=messages, names={}, is_replayed=False)
+
+
 def list_running(connection: Connection) -> list[RunRecord]:
     """Running runs of all processes."""
     return [read_run_row(row) for row in connection.execute(select(tables.runs).where(_r.status == "running"))]
@@ -56,7 +69,7 @@ def list_messages(
     """The session's last `limit` messages that are shown, oldest first; empty for a session that is not there."""
     session = make_session_key(flow_id, owner, session_id)
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session == session, IS_SHOWN)
-    return read_message_rows(connection.execute(wanted.order_by(_m.position)).all())[-limit:]
+    return add_steps(connection, read_message_rows(connection.execute(wanted.order_by(_m.position)).all()))[-limit:]
 
 
 @dataclass(frozen=True, slots=True)

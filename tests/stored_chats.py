@@ -7,7 +7,7 @@ from uuid import uuid4
 from flowground.store import Store
 from flowground.store.runs import turns
 from flowground.store.runs.records import RunRecord, StoredMessage
-from tests.stored import StoredSession, list_messages, list_sessions
+from tests.stored import StoredSession, list_messages, list_sessions, make_journal
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 
@@ -35,7 +35,8 @@ async def say(store: Store, text: str, session_id: str = "s", *, hours: float = 
 async def take_turn(store: Store, question: StoredMessage, *answers: StoredMessage, **place: str) -> None:
     address = here(**place)
     await store.write(turns.begin_turn, **address, message=question)
-    await store.write(turns.finish_turn, **address, answers=answers, run=ran(address["session_id"]))
+    journal = make_journal(answers[0], question) if answers else None
+    await store.write(turns.finish_turn, **address, answers=answers, run=ran(address["session_id"]), journal=journal)
 
 
 async def list_texts(store: Store, session_id: str = "s", **place: str) -> list[str]:

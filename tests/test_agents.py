@@ -1,13 +1,13 @@
 """Agents: what a model may call, with which arguments, what becomes of it, and where one that goes too far ends."""
 
 import asyncio
-import dataclasses
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
 import pytest
+from msgspec import structs
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Context, Output, ToolComponent
@@ -273,7 +273,7 @@ async def test_no_more_is_told_of_a_call_than_there_is_room_for() -> None:
     long = "x" * 100_000
     events = await run(Calling([ToolCall(long, "Note", {"text": long})], "Done."))
     (told,) = (event for event in events if isinstance(event, ToolReturned))
-    assert len(json.dumps(dataclasses.asdict(told))) < 20_000
+    assert len(json.dumps(structs.asdict(told), default=structs.asdict)) < 20_000
 
 
 async def test_every_call_has_an_end_also_where_the_run_ends_first() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from flowground.core.errors import InvalidRequest, ProviderBusy, StoppedByAdmin
 from flowground.core.events import ComponentFinished, InnerRun
@@ -195,7 +196,7 @@ def test_a_step_has_the_name_that_the_flow_shows_and_what_it_took() -> None:
     ]
     takes = {"field": "input_value", "text": "Say ${ChatInput}: ${Gate.true_result?}", "from": took}
     assert write_steps([step], OUTER) == [told | {"name": "The model", "takes": [takes]}]
-    gone = write_steps([replace(step, component_id="Gone")], OUTER)
+    gone = write_steps([structs.replace(step, component_id="Gone")], OUTER)
     assert gone == [told | {"id": "Gone", "name": "Gone", "takes": []}]
 
 
@@ -245,7 +246,7 @@ def test_that_the_flow_went_on_without_a_part_is_told_to_everybody_without_its_n
 def test_an_answer_that_was_cut_or_skipped_says_so() -> None:
     assert write_message(replace(ANSWER, finish_reason="length"), visibility=Visibility())["finish_reason"] == "length"
     done = ComponentFinished("Out", "ChatOutput", 0, "")
-    step = replace(done, status="skipped")
+    step = structs.replace(done, status="skipped")
     told = write_message(replace(ANSWER, text="", trace=(step, step)), visibility=Visibility())
     assert (told["is_skipped"], "finish_reason" in told) == (True, False)
     for other in (replace(ANSWER, trace=(step,)), replace(ANSWER, text="", trace=(step, done)), ANSWER):

@@ -9,15 +9,18 @@ import pytest
 from flowground.core.caller import RunRequest
 from flowground.core.errors import ComponentFailed, RunOverBudget
 from flowground.core.messages import Usage
+from flowground.core.turn_view import fold
 from flowground.runs.runner import run_flow
 from flowground.settings.limits import Limits
-from flowground.store.runs.records import read_trace, write_timeline, write_trace
+from flowground.store.runs.journals import read_journal
 from flowground.ui.conversation.messages import write_steps
 from tests.calling import Calling
 from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import wired
 from tests.heartbeat import MOST, TRIES
 from tests.meeting import Meeting
+from tests.stored import make_journal
+from tests.stored_chats import said
 from tests.test_inner_flows import find_end, find_step, link, run
 
 pytestmark = pytest.mark.anyio
@@ -153,7 +156,8 @@ async def test_a_name_that_no_record_had_is_noted_in_the_trace() -> None:
     note = "No record has `prise`: nothing stands there in the template."
     step = find_step(await run({"each": shown, "one": ONE}), "Shown")
     assert (step.note, step.text) == (note, "one 1! \ntwo 2! \nthree ! ")
-    (kept,) = read_trace(write_trace([step], question="", answer=""), write_timeline([step]), question="", answer="")
+    answer = said("", "assistant", trace=(step,))
+    (kept,) = fold(read_journal(make_journal(answer)[1], [answer]).events).steps
     assert (kept.note, kept.text) == (note, step.text)
     assert [one["note"] for one in write_steps([kept], wired(ONE))] == [note]
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import Connection, insert, update
 
 from flowground.core.events import ComponentFinished, InnerRun
@@ -13,9 +14,9 @@ from flowground.core.messages import Usage
 from flowground.core.values import PastMessage
 from flowground.store import Store, tables
 from flowground.store.runs import conversations, erasing, transcripts, turns
-from flowground.store.runs.records import TIMELINE_MOST, VALUE_MOST
+from flowground.store.runs.records import VALUE_MOST
 from tests.store_jobs import losing_the_commit, write_together
-from tests.stored import list_messages, list_runs
+from tests.stored import list_messages, list_runs, make_journal
 from tests.stored_chats import START, find_sessions, here, list_texts, ran, said, say, take_turn
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +39,8 @@ async def test_a_turn_comes_back_as_it_was_stored(store: Store) -> None:
     answer = said("All.", "assistant", run_id=run.id, model="tiny", usage=Usage(3, 4), seconds=0.5, trace=trace, **more)
     broken = said("All but", "assistant", run_id=run.id, state="failed", error="The connection\nbroke 👋.")
     await store.write(turns.begin_turn, **here(), message=question, run=replace(run, status="running"))
-    await store.write(turns.finish_turn, **here(), answers=[answer, broken], run=run)
+    journal = make_journal(answer, question)
+    await store.write(turns.finish_turn, **here(), answers=[answer, broken], run=run, journal=journal)
     assert await store.read(list_messages, **here()) == [question, answer, broken]
     assert await store.read(list_runs, flow_id="echo") == [run]
 
@@ -48,14 +50,14 @@ async def test_a_trace_and_a_very_large_value_are_cut(store: Store) -> None:
     [_, answer] = await store.read(list_messages, **here())
     assert answer.trace[0].text == "x" * 2000
     sub = ComponentFinished("Sub", "RunFlow", 0.1, "", inner=(inner("x" * 2_000),), inner_count=1)
-    steps = tuple(replace(sub, component_id=f"{number}", text=f"{number:04}" * 500) for number in range(20))
+    steps = tuple(structs.replace(sub, component_id=f"{number}", text=f"{number:04}" * 500) for number in range(20))
     large: dict[str, Any] = {"value": [{"text": "y" * VALUE_MOST}], "kind": "records"}
     await take_turn(store, said("q"), said("a", "assistant", trace=steps, **large))
     *_, kept = await store.read(list_messages, **here())
     assert (kept.value, kept.kind) == (None, "text")
     assert [step.component_id for step in kept.trace] == [step.component_id for step in steps]
     assert sum(len(step.text) for step in kept.trace) == 32_000
-    assert sum(len(step.inner[0].steps[0].text) for step in kept.trace) == TIMELINE_MOST
+    assert sum(len(step.inner[0].steps[0].text) for step in kept.trace) == 16_000
 
 
 async def test_no_two_addresses_spell_the_same_key_and_it_stays_as_it_is() -> None:

@@ -11,6 +11,7 @@ from flowground.store import Store
 from flowground.store.runs import erasing, feedback, transcripts, turns
 from flowground.store.runs.feedback import FeedbackFilter, FeedbackItem, Rating, RatingValue, SharedConversation
 from tests.run_rows import HERE
+from tests.stored import make_journal
 from tests.stored_chats import ran, said
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +32,8 @@ async def ask(store: Store, *names: str, state: str = "complete", **other: str) 
         trace = (ComponentFinished("Model", "LanguageModel", 0.1, f"thought {name}"),)
         more: dict[str, Any] = {"id": f"a{name}", "run_id": run.id, "model": "echo:one", "trace": trace}
         answer = said(f"answer {name}", "assistant", state=state, at=datetime.now(UTC), **more)
-        await store.write(turns.finish_turn, **place, answers=[answer], run=replace(run, status="complete"))
+        ended = {"run": replace(run, status="complete"), "journal": make_journal(answer)}
+        await store.write(turns.finish_turn, **place, answers=[answer], **ended)
 
 
 async def rate(store: Store, value: RatingValue | None, **place: str) -> bool:

@@ -14,8 +14,8 @@ from flowground.store.runs import conversations, progress, turns, usage
 from flowground.store.runs.records import RunRecord
 from flowground.store.runs.usage import FailureCount, FlowUsage, RunNumbers, UsedDay
 from flowground.store.writer import Job
-from tests.run_rows import HERE, begin, contents, keep, list_steps, said, statuses
-from tests.stored import list_messages
+from tests.run_rows import HERE, begin, contents, keep, list_journals, said, statuses
+from tests.stored import list_messages, make_journal
 from tests.stored_chats import find_sessions, here, ran
 from tests.stored_chats import said as make_message
 
@@ -25,8 +25,10 @@ pytestmark = pytest.mark.anyio
 async def end(store: Store, run: RunRecord, text: str = "", *trace: ComponentFinished, **more: Any) -> None:
     """The run is complete, and answered this."""
     answer = make_message(text, "assistant", id=f"{run.id} answer", run_id=run.id, model="m", trace=trace)
+    question = make_message("Hi", id=f"{run.id} question", run_id=run.id)
     ended = replace(run, status="complete", seconds=3.5)
-    await store.write(turns.finish_turn, **HERE, answers=[answer] if text else [], run=ended, **more)
+    more |= {"answers": [answer], "journal": make_journal(answer, question)} if text else {"answers": []}
+    await store.write(turns.finish_turn, **HERE, run=ended, **more)
 
 
 async def test_an_answer_that_comes_late_is_stored_once_and_called_late(store: Store) -> None:
@@ -79,10 +81,10 @@ async def test_what_was_kept_of_an_answer_goes_when_it_is_whole(store: Store) ->
 async def test_a_trace_holds_each_text_once(store: Store) -> None:
     texts = ("Hi", "Be brief", "Yes, it is", "Yes, it is", "Be brief")
     trace = tuple(ComponentFinished(f"Step{number}", "Prompt", 0.1, text) for number, text in enumerate(texts))
-    await end(store, await begin(store, "r", holder="h"), "Yes, it is", *trace, question="Hi")
+    await end(store, await begin(store, "r", holder="h"), "Yes, it is", *trace)
     [*_, kept] = await store.read(list_messages, **HERE)
     assert kept.trace == trace
-    [steps] = await store.read(list_steps)
+    [steps] = await store.read(list_journals)
     assert [steps.count(text) for text in ("Hi", "Be brief", "Yes, it is")] == [0, 1, 0]
     alone = await store.read(conversations.find_message, **HERE, message_id="r answer")
     assert (alone and alone.trace) == trace

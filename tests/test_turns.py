@@ -174,6 +174,6 @@ async def test_a_message_in_line_is_not_answered_once_its_sender_lost_the_flow(
             await write(publications.change, flow_id="echo", sharing=Sharing(False), by="tests")
         runtime.admission.release()
         await asyncio.wait([waiting.task])
-        assert type(waiting.log.error) is (FlowNotFound if who in ("visitor", "member") else NotSignedIn)
+        assert type(waiting.journal.error) is (FlowNotFound if who in ("visitor", "member") else NotSignedIn)
         assert await runtime.store.read(list_runs, flow_id="echo") == []
         await runtime.admission.acquire()  # it is free again

@@ -84,7 +84,7 @@ async def read_events(
         )
     request_now = turn.request if shape is None else replace(turn.request, shape=shape)
     frames = Frames(turn.wired, request_now, caller.sees_inside)
-    events = turn.follow(split_after=place[0])
+    events = turn.follow()
     encode = partial(frames.encode_numbered, after=place)
     pieces = endpoint.follow(runtime, events, encode, cut_off=frames.cut_off)
     return open_stream(pieces, {RUN_ID: run.id})

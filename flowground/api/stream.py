@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from flowground.api.errors import find_run_id, find_status, find_wait, log_unexpected, write_detail
 from flowground.api.incoming import ApiRequest
 from flowground.api.wire import LONG, Wire, write_pieces, write_simple, write_time
-from flowground.app.live_turns import NumberedEvent, ReplayedFlow
+from flowground.app.live_turns import ReplayedFlow
 from flowground.app.runtime import Runtime
 from flowground.components.io import output_kind
 from flowground.core.errors import ComponentFailed, FlowgroundError, TweaksRefused
@@ -32,9 +32,13 @@ from flowground.core.events import (
     TurnStarted,
 )
 from flowground.flows.wiring import WiredFlow
+from flowground.runs.journal import count_numbers
 
 FrameId = tuple[int, int]
-"""A frame in a run's stream: the number of its event, and the number of the frame among the event's frames, from 0."""
+"""A frame in a run's stream: the number of its event (`runs.journal`), and of the frame among the event's frames, from
+0."""
+_ANSWER_BEGINS = 9
+"""The second part of the id of a frame with which an answer begins; the first part is the number before its text."""
 _PIECE = 1_000_000
 """Characters of a long frame that are encoded at once."""
 
@@ -80,10 +84,10 @@ class Frames:
         return write_langflow(self._encode_all(events))
 
     def encode_numbered(
-        self, events: AsyncGenerator[Event | NumberedEvent, None], *, after: FrameId = (0, 0)
+        self, events: AsyncGenerator[Event, None], *, after: FrameId = (0, 0)
     ) -> AsyncGenerator[bytes, None]:
         """All frames after this one as server-sent events. `events` begin with the first, since frames depend on
-        earlier ones; they are numbered where they have no number."""
+        earlier ones."""
         return write_sse(self._encode_all(events, after), self._write_id)
 
     def cut_off(self, error: FlowgroundError) -> bytes:
@@ -94,22 +98,23 @@ class Frames:
         return _write_langflow_frame(event, data)
 
     async def _encode_all(
-        self, events: AsyncGenerator[Event | NumberedEvent, None], after: FrameId = (0, 0)
+        self, events: AsyncGenerator[Event, None], after: FrameId = (0, 0)
     ) -> AsyncGenerator[NumberedFrame, None]:
         number = unpaused = 0
         try:
-            async for item in events:
-                number, event = (item.number, item.event) if isinstance(item, NumberedEvent) else (number + 1, item)
-                for part, encoded in enumerate(self._encode(event)):
-                    if encoded and (frame := (number, part)) > after:
-                        yield frame, encoded
-                    if (unpaused := unpaused + (len(encoded[1]) if encoded else 1)) > LONG:
-                        unpaused = 0
-                        await asyncio.sleep(0)  # also where frames are only skipped
+            async for event in events:
+                for piece in _split(event, after[0] - number):
+                    for frame, encoded in self._encode(piece, number):
+                        if encoded and frame > after:
+                            yield frame, encoded
+                        if (unpaused := unpaused + (len(encoded[1]) if encoded else 1)) > LONG:
+                            unpaused = 0
+                            await asyncio.sleep(0)  # also where frames are only skipped
+                    number += count_numbers(piece)
         except Exception as error:  # noqa: BLE001 - status 200 is sent: the stream must report how it ended
-            for part, encoded in enumerate(self._fail(error)):
+            for part, told in enumerate(self._fail(error)):
                 if (frame := (number + 1, part)) > after:
-                    yield frame, encoded
+                    yield frame, told
 
     def _write_id(self, frame: FrameId) -> str:
         """A frame's id on the wire: `run/number`, or `run/number.part`; empty where the run has not begun."""
@@ -118,12 +123,18 @@ class Frames:
         begins = f"{self._wire.turn.run_id}/{frame[0]}"
         return f"{begins}.{frame[1]}" if frame[1] else begins
 
-    def _encode(self, event: Event) -> Iterable[EncodedEvent | None]:
-        """The frames of an event; None stands for a frame that only the other shape has, so that ids are the same in
-        both."""
+    def _encode(self, event: Event, before: int) -> Iterator[tuple[FrameId, EncodedEvent | None]]:
+        """The frames of an event after the number `before`; None stands for a frame that only the other shape has, so
+        that ids are the same in both."""
+        if isinstance(event, Token):
+            *begin, text = self._write_token(event, self._writer)
+            yield from (((before, _ANSWER_BEGINS), partial) for partial in begin)
+            yield (before + len(event.text), 0), text
+            return
+        yield from (((before + 1, part), encoded) for part, encoded in enumerate(self._encode_other(event)))
+
+    def _encode_other(self, event: Event) -> Iterable[EncodedEvent | None]:
         match event:
-            case Token():
-                return self._write_token(event, self._writer)
             case TurnStarted():
                 return self._begin(event)
             case TurnFinished():
@@ -134,7 +145,7 @@ class Frames:
                 return self._write_wait(event, self._writer)
             case ComponentStarted() | ComponentFinished() | ModelProgress() | PassagesFound():
                 return ()
-            case ThinkingBegan() | ModelThought():
+            case ThinkingBegan() | ModelThought() | Token():
                 return ()
             case _:
                 assert_never(event)
@@ -210,6 +221,13 @@ class Frames:
         if self._is_simple or self._wire is None or not isinstance(error, ComponentFailed):
             return (last,)
         return (_write_event("error", self._wire.write_failure(error.component_id, error.message)), last)
+
+
+def _split(event: Event, left: int) -> tuple[Event, ...]:
+    """A text in two where a client was sent `left` of its characters, so that it is sent only the rest."""
+    if isinstance(event, Token) and 0 < left < len(event.text):
+        return Token(event.component_id, event.text[:left]), Token(event.component_id, event.text[left:])
+    return (event,)
 
 
 def write_wait(waits: ToolWaits) -> dict[str, Any]:

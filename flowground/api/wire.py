@@ -13,7 +13,7 @@ from flowground.api.incoming import ApiRequest
 from flowground.app.live_turns import ReplayedFlow
 from flowground.components.io import input_kind, output_kind
 from flowground.core.caller import RunRequest
-from flowground.core.citations import Citations, describe_passages
+from flowground.core.citations import NumberedPassage, describe_passages
 from flowground.core.events import (
     ActionEvent,
     OutputResult,
@@ -92,7 +92,7 @@ def write_reason(reason: str | None) -> Json:
     return {} if reason is None or reason == "stop" else {"finish_reason": reason}
 
 
-def write_citations(citations: Citations) -> Json:
+def write_citations(citations: Iterable[NumberedPassage]) -> Json:
     """`{"citations": [{number, text, source, …}]}`, each passage once; nothing where no passage is cited."""
     once = {passage.number: passage for passage in citations}
     return {"citations": describe_passages(once.values())} if once else {}

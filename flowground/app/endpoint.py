@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, assert_never
 
 from flowground.app.authorize import Asker, AuthorizedRequest, CommandLine, PersonChatting, TokenHolder, authorize
-from flowground.app.live_turns import LiveTurn, NumberedEvent, ReplayedFlow, ReplayedTurn
+from flowground.app.live_turns import LiveTurn, ReplayedFlow, ReplayedTurn
 from flowground.app.runtime import Runtime
 from flowground.core.caller import WHOSE, Caller, RunRequest
 from flowground.core.errors import FlowgroundError, RunError, ShuttingDown
@@ -39,11 +39,10 @@ from flowground.runs.admission import Leaving, RunPlace
 from flowground.runs.outputs import refuse_unseen_outputs
 from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
 from flowground.runs.turns import TurnTerms, take_turn
-from flowground.store.runs.receipts import IdempotencyKey
+from flowground.store.runs.idempotency import IdempotencyKey
 
 AnyRequest = TypeVar("AnyRequest", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
-AnyEvent = TypeVar("AnyEvent", Event, NumberedEvent)
 _SHOWS_FETCH = (PersonChatting, CommandLine)
 """Askers who are shown the progress of a model's download: their streams wait for it."""
 
@@ -184,7 +183,7 @@ class Answer(Generic[AnyRequest]):
         """The events of the turn. A reader that stops early must close them."""
         runtime = self.runtime
         if self.turn:
-            return _drop_numbers(self.turn.follow())
+            return self.turn.follow()
         return take_turn(
             self.caller,
             self.wired,
@@ -209,7 +208,7 @@ class Answer(Generic[AnyRequest]):
         as long after its end."""
         limits = self.runtime.settings.limits
         alone_seconds = limits.resume_seconds + (limits.approval_seconds if self.wired.asks_people else 0)
-        turn = self._begin(self.stream_events(repeatable), alone_seconds=alone_seconds, is_exact=repeatable is not None)
+        turn = self._begin(self.stream_events(repeatable), alone_seconds=alone_seconds)
         self.runtime.keep_for_stream(turn)
         return turn
 
@@ -271,16 +270,10 @@ class Answer(Generic[AnyRequest]):
         return finished
 
 
-async def _drop_numbers(events: AsyncGenerator[NumberedEvent, None]) -> AsyncGenerator[Event, None]:
-    async with aclosing(events):
-        async for item in events:
-            yield item.event
-
-
 async def follow(
     runtime: Runtime,
-    events: AsyncGenerator[AnyEvent, None],
-    encode: Callable[[AsyncGenerator[AnyEvent, None]], AsyncGenerator[EncodedPiece, None]],
+    events: AsyncGenerator[Event, None],
+    encode: Callable[[AsyncGenerator[Event, None]], AsyncGenerator[EncodedPiece, None]],
     *,
     cut_off: Callable[[FlowgroundError], EncodedPiece],
     place: RunPlace | None = None,

@@ -6,48 +6,31 @@ key gets the turn of the first request, or its stored events.
 
 import asyncio
 import logging
-from array import array
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import assert_never
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.core.caller import Caller, Owner, RunRequest
 from flowground.core.errors import FlowgroundError, UnexpectedFailure
 from flowground.core.events import (
-    ComponentFinished,
-    ComponentStarted,
     Event,
-    ModelProgress,
-    ModelThought,
-    PassagesFound,
-    ThinkingBegan,
-    Token,
-    ToolCalled,
-    ToolReturned,
-    ToolWaits,
-    TurnFinished,
     TurnStarted,
 )
+from flowground.core.turn_view import fold
 from flowground.flows.wiring import WiredFlow
+from flowground.runs.journal import Journal
 from flowground.runs.repeatable_run import AnswerGone, IdempotencyKeyReused, RunInterrupted, RunUnfinished
 from flowground.runs.running import Interruptions
 from flowground.store import Store
-from flowground.store.runs import receipts
-from flowground.store.runs.receipts import IdempotencyKey, KeptRun, read_receipt
+from flowground.store.runs import idempotency
+from flowground.store.runs.idempotency import IdempotencyKey, KeptRun
+from flowground.store.runs.journals import read_journal
+from flowground.store.runs.receipts import read_receipt
 
 _log = logging.getLogger(__name__)
-_MOST_CHARS = 2048
-"""Pieces of text are joined up to this many characters: a list of small pieces takes much more memory."""
-_MOST_PIECES = 64
-"""Pieces that are kept before they are joined."""
-_MOST_AT_ONCE = 1_000
-"""Events in one list: making more would block the loop."""
 _FIRST_SECONDS = 30.0
 """Seconds for which a turn waits for its first follower at least: a response takes a moment to begin."""
 _MOST_ENDED_CHARS = 30_000_000
@@ -58,182 +41,6 @@ _POLL_SECONDS = 0.2
 """Seconds before the first poll of a run of another process; each wait is longer than the last, up to a second."""
 _MOST_WAITING = 50
 """Requests of one person or token that poll at once; a further one gets RunUnfinished at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class NumberedEvent:
-    """An event and its number in the turn, from 1. Joined pieces of text have the number of the last piece."""
-
-    number: int
-    event: Event
-
-
-@dataclass(slots=True)
-class _JoinedText:
-    """Neighbouring pieces of one answer's text."""
-
-    component_id: str
-    before: int
-    """The number of the event before the first piece."""
-    _pieces: list[str] = field(default_factory=list)
-    _ends: "array[int]" = field(default_factory=lambda: array("I"))
-    """Where each piece ends, in characters."""
-
-    def add(self, text: str) -> None:
-        self._pieces.append(text)
-        self._ends.append(self.size + len(text))
-        if len(self._pieces) > _MOST_PIECES:
-            self._join()
-
-    @property
-    def size(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    @property
-    def last(self) -> int:
-        """The number of the last piece."""
-        return self.before + len(self._ends)
-
-    def read(self, after: int, to: int) -> Token:
-        """The pieces with the numbers from `after` + 1 to `to`, as one."""
-        self._join()
-        begins = self._ends[after - self.before - 1] if after > self.before else 0
-        return Token(self.component_id, self._pieces[0][begins : self._ends[to - self.before - 1]])
-
-    def _join(self) -> None:
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
-
-
-class TurnLog:
-    """The events of one turn so far, on its loop. The first piece of an answer is an event of its own, never joined.
-
-    `is_exact`: no piece is joined, so that every follower gets the same events.
-    """
-
-    def __init__(self, *, is_exact: bool = False) -> None:
-        self._is_exact = is_exact
-        self.size = 0
-        """About the number of characters in the log."""
-        self._begun: set[str] = set()
-        """Components whose answers have begun."""
-        self._entries: list[NumberedEvent | _JoinedText] = []
-        self._firsts: list[int] = []
-        """The number of the event before each entry."""
-        self._count = 0
-        self._followers: set[asyncio.Event] = set()
-        self._is_ended = False
-        self.error: FlowgroundError | None = None
-        """Why the ended turn has no answer; None where it has one."""
-
-    @property
-    def followers(self) -> int:
-        """The number of present followers."""
-        return len(self._followers)
-
-    def add(self, event: Event) -> None:
-        match event:
-            case Token():
-                self._add_text(event)
-            case TurnFinished():
-                self.size += sum(len(result.text) for result in event.results.values())
-                self._append(NumberedEvent(self._count + 1, event))
-            case ComponentFinished() | ToolReturned() | ModelThought():
-                self.size += len(event.text)
-                self._append(NumberedEvent(self._count + 1, event))
-            case PassagesFound():
-                self.size += sum(len(passage.text) for passage in event.passages)
-                self._append(NumberedEvent(self._count + 1, event))
-            case TurnStarted():
-                self.size += len(event.input_value or "")
-                self._append(NumberedEvent(self._count + 1, event))
-            case ComponentStarted() | ModelProgress() | ToolCalled() | ToolWaits() | ThinkingBegan():
-                self._append(NumberedEvent(self._count + 1, event))
-            case _:
-                assert_never(event)
-        self._count += 1
-        self._wake_followers()
-
-    def end(self, error: FlowgroundError | None = None) -> None:
-        """Ends the log; `error` is why the turn has no answer."""
-        self._is_ended, self.error = True, error
-        self._wake_followers()
-
-    async def follow(self, *, split_after: int = 0) -> AsyncGenerator[list[NumberedEvent], None]:
-        """Every event from the first, in lists of those that are there, to the turn's end; raises the error of a failed
-        turn.
-
-        Texts that this follower has not read yet come joined, unless the log is exact; never across the event with the
-        number `split_after`.
-        """
-        after = 0
-        news = asyncio.Event()
-        self._followers.add(news)
-        try:
-            while True:
-                news.clear()
-                if batch := [*islice(self._read_after(after, split_after), _MOST_AT_ONCE)]:
-                    after = batch[-1].number
-                    yield batch
-                elif self._is_ended:
-                    break
-                else:
-                    await news.wait()
-        finally:
-            self._followers.discard(news)
-        if self.error:
-            raise self.error
-
-    def list_events(self) -> list[Event]:
-        """All events of an ended turn, neighbouring texts joined. From any thread."""
-        return [item.event for item in self._read_after(0, 0)]
-
-    def measure_texts(self, number: int) -> dict[str, int]:
-        """Component -> characters of its answer in the events up to this number."""
-        found = Counter[str]()
-        for item in self._read_after(0, number):
-            if item.number > number:
-                break
-            if isinstance(item.event, Token):
-                found[item.event.component_id] += len(item.event.text)
-        return found
-
-    def _read_after(self, number: int, split_after: int) -> Iterator[NumberedEvent]:
-        """The events after this number that are there now."""
-        while item := self._read(number, split_after):
-            number = item.number
-            yield item
-
-    def _read(self, after: int, split_after: int) -> NumberedEvent | None:
-        """The next event after this number; None when there is none yet."""
-        if after >= self._count:
-            return None
-        entry = self._entries[bisect_right(self._firsts, after) - 1]
-        if isinstance(entry, NumberedEvent):
-            return entry
-        to = split_after if after < split_after < entry.last else entry.last
-        if self._is_exact:
-            to = after + 1
-        return NumberedEvent(to, entry.read(after, to))
-
-    def _add_text(self, token: Token) -> None:
-        self.size += len(token.text)
-        if token.component_id not in self._begun:
-            self._begun.add(token.component_id)
-            self._append(NumberedEvent(self._count + 1, token))
-            return
-        last = self._entries[-1] if self._entries else None
-        if not isinstance(last, _JoinedText) or last.component_id != token.component_id or last.size >= _MOST_CHARS:
-            self._append(last := _JoinedText(token.component_id, self._count))
-        last.add(token.text)
-
-    def _append(self, entry: NumberedEvent | _JoinedText) -> None:
-        self._entries.append(entry)
-        self._firsts.append(self._count)
-
-    def _wake_followers(self) -> None:
-        for follower in self._followers:
-            follower.set()
 
 
 class LiveTurn:
@@ -249,13 +56,11 @@ class LiveTurn:
         *,
         alone_seconds: float | None = None,
         admit: Callable[[], Awaitable[None]] | None = None,
-        is_exact: bool = False,
     ) -> None:
         """Begins at once.
 
         `stop_error` makes the error for followers of a cancelled turn. `alone_seconds` is how long the turn goes on
-        without followers; None: to its end. `admit` is awaited before anything else. `is_exact`: all followers get
-        the same pieces of text.
+        without followers; None: to its end. `admit` is awaited before anything else.
         """
         self.caller, self.wired, self.request = caller, wired, request
         self.on_start: Callable[[TurnStarted], None] = lambda _: None
@@ -268,7 +73,7 @@ class LiveTurn:
         """Whether `admit` has not returned yet."""
         self._stop_error = stop_error
         self._alone_seconds = alone_seconds
-        self.log = TurnLog(is_exact=is_exact)
+        self.journal = Journal()
         self._begun = asyncio.Event()
         self._leaving: asyncio.TimerHandle | None = None
         self.task = asyncio.ensure_future(self._take())
@@ -286,35 +91,35 @@ class LiveTurn:
     async def wait_for_begin(self) -> FlowgroundError | None:
         """Waits until the turn's message is stored or the turn has ended; returns the error of a turn that failed."""
         await self._begun.wait()
-        return self.log.error
+        return self.journal.error
 
-    async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:
-        """As `TurnLog.follow`, event by event; raises RunStopped, EndedByAdmin or ShuttingDown where the turn was ended
-        early."""
+    async def follow(self) -> AsyncGenerator[Event, None]:
+        """As `Journal.follow`, event by event from the first; raises RunStopped, EndedByAdmin or ShuttingDown where the
+        turn was ended early."""
         if self._leaving:
             self._leaving.cancel()
         try:
-            async with aclosing(self.log.follow(split_after=split_after)) as batches:
+            async with aclosing(self.journal.follow()) as batches:
                 async for batch in batches:
                     for item in batch:
-                        yield item
+                        yield item.event
         finally:
             self._wait_for_followers()
 
     def _wait_for_followers(self, *, at_least: float = 0) -> None:
         """Stops the turn where nobody follows it within `alone_seconds`."""
-        if self._alone_seconds is not None and not self.is_done and not self.log.followers:
+        if self._alone_seconds is not None and not self.is_done and not self.journal.followers:
             seconds = max(self._alone_seconds, at_least)
             self._leaving = asyncio.get_running_loop().call_later(seconds, self._stop_if_alone)
 
     def _stop_if_alone(self) -> None:
-        if not self.log.followers:
+        if not self.journal.followers:
             self.stop()
 
     def _end_unbegun(self, _: asyncio.Task[None]) -> None:
         """Ends the log of a task that was cancelled before its first step."""
         if not self._begun.is_set():
-            self.log.end(self._stop_error())
+            self.journal.end(self._stop_error())
             self._begun.set()
 
     async def _take(self) -> None:
@@ -334,7 +139,7 @@ class LiveTurn:
                             self.request, session_id=event.session_id, tweaks={}, kept_overrides=kept
                         )
                         self._begun.set()
-                    self.log.add(event)
+                    self.journal.append(event)
         except asyncio.CancelledError:
             error = self._stop_error()
             raise
@@ -344,7 +149,7 @@ class LiveTurn:
             _log.error("unexpected failure of a turn", exc_info=unexpected)
             error = UnexpectedFailure()
         finally:
-            self.log.end(error)
+            self.journal.end(error)
             self._begun.set()
 
 
@@ -376,7 +181,7 @@ class StreamTurns:
 
     def _note_end(self, run_id: str, keep_seconds: float) -> None:
         turn = self._ended[run_id] = self._turns[run_id]
-        self._chars[turn.caller.counted_as] += _TURN_CHARS + turn.log.size
+        self._chars[turn.caller.counted_as] += _TURN_CHARS + turn.journal.size
         asyncio.get_running_loop().call_later(keep_seconds, self._forget, run_id)
         while self._chars.total() > _MOST_ENDED_CHARS:
             most = max(self._chars, key=self._chars.__getitem__)
@@ -388,7 +193,7 @@ class StreamTurns:
             return
         del self._turns[run_id]
         whose = turn.caller.counted_as
-        self._chars[whose] -= _TURN_CHARS + turn.log.size
+        self._chars[whose] -= _TURN_CHARS + turn.journal.size
         if not self._chars[whose]:
             del self._chars[whose]
 
@@ -410,13 +215,13 @@ class ReplayedTurn:
 
     run_id: str
     wired: ReplayedFlow
-    events: tuple[tuple[int, Event], ...]
+    events: Sequence[Event]
     failure: FlowgroundError | None
 
-    async def follow(self, *, split_after: int = 0) -> AsyncGenerator[NumberedEvent, None]:  # noqa: ARG002 - nothing is joined
+    async def follow(self) -> AsyncGenerator[Event, None]:
         """As `LiveTurn.follow`."""
-        for number, event in self.events:
-            yield NumberedEvent(number, event)
+        for event in self.events:
+            yield event
         if self.failure:
             raise self.failure
 
@@ -453,17 +258,17 @@ class IdempotencyCache:
     async def _find(self, idempotency_key: IdempotencyKey) -> LiveTurn | ReplayedTurn | str | None:
         """As `find_first` without waiting; the run's id while it goes on in another process."""
         gone = False
-        while taken := await self.store.read(receipts.find_first_request, key_id=idempotency_key.id):
+        while taken := await self.store.read(idempotency.find_first_request, key_id=idempotency_key.id):
             if taken.digest != idempotency_key.digest:
                 raise IdempotencyKeyReused
             if turn := self.find_live(taken.run_id):
                 return turn
-            kept = await self.store.read(receipts.find_kept_run, run_id=taken.run_id)
+            kept = await self.store.read(idempotency.find_kept_run, run_id=taken.run_id)
             if kept and kept.run.status == "running":
                 if kept.run.holder == self.store.process.id or not await self.interruptions.end_left_runs():
                     return taken.run_id
             elif kept and kept.was_given_up:  # its begin was stored after it was given up
-                await self.store.write(receipts.release, key_id=idempotency_key.id, run_id=taken.run_id)
+                await self.store.write(idempotency.release, key_id=idempotency_key.id, run_id=taken.run_id)
             elif kept and (replayed := _replay(kept)):
                 return replayed
             elif gone:
@@ -488,16 +293,23 @@ class IdempotencyCache:
 
 def _replay(kept: KeptRun) -> ReplayedTurn | None:
     """The ended turn of a stored run; None where its answer was not kept."""
-    receipt = read_receipt(kept)
-    if receipt and COMPONENTS.keys() >= {*receipt.types.values()}:  # a package that added one may be gone
-        wired = ReplayedFlow(
-            version=receipt.version,
-            components={name: COMPONENTS[kind] for name, kind in receipt.types.items()},
-            display_names=receipt.names,
-            streams_to={"": tuple(receipt.streamed)},
-            shows_tools=receipt.shows_tools,
-        )
-        return ReplayedTurn(kept.run.id, wired, receipt.events, receipt.failure)
+    read = None
+    if kept.journal:
+        read = read_journal(kept.journal, kept.messages, kept.run)
+    elif kept.receipt:
+        read = read_receipt(kept.receipt, kept.messages, kept.run)
+    view = fold(read.events) if read and read.is_whole else None
+    if read and view and view.started:
+        types = {name: result.type for name, result in view.finished.results.items()} if view.finished else {}
+        if COMPONENTS.keys() >= {*types.values()}:  # a package that added one may be gone
+            wired = ReplayedFlow(
+                version=kept.run.flow_version,
+                components={name: COMPONENTS[kind] for name, kind in types.items()},
+                display_names=read.names,
+                streams_to={"": view.started.streamed},
+                shows_tools=view.started.shows_tools,
+            )
+            return ReplayedTurn(kept.run.id, wired, read.events, read.failure)
     if kept.run.status == "interrupted":
         return ReplayedTurn(kept.run.id, ReplayedFlow(), (), RunInterrupted(kept.run.id))
     return None

@@ -20,7 +20,7 @@ from flowground.settings.limits import PublicSettings
 from flowground.store import Store
 from flowground.store.people import removals
 from flowground.store.people.removals import Removal
-from flowground.store.runs import erasing, receipts, shared_chats
+from flowground.store.runs import erasing, idempotency, shared_chats
 from flowground.store.runs import files as stored_files
 
 _log = logging.getLogger(__name__)
@@ -98,8 +98,8 @@ class RetentionTask:
         yield _Kind("messages' traces and requests", keep.run_contents_days, self._repeat(erasing.forget_contents))
         yield _Kind(
             "idempotency keys",
-            receipts.KEPT_SECONDS / _DAY,
-            self._repeat(receipts.forget),
+            idempotency.KEPT_SECONDS / _DAY,
+            self._repeat(idempotency.forget),
         )
         yield _Kind("shared chats that expired", _SHARED_DAYS, self._repeat(shared_chats.forget_expired))
         rows: tuple[tuple[str, str, float], ...] = (

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ class NumberedPassage:
     is_hidden: bool = False
 
 
-Citations = Sequence[NumberedPassage]
+Citations = tuple[NumberedPassage, ...]
 """The passages that an answer cites, ordered by number."""
 
 

@@ -11,9 +11,12 @@ event.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flowground.core.citations import Citations, NumberedPassage
 from flowground.core.messages import FallbackUse, Usage, Versions
@@ -29,15 +32,15 @@ ACTION_CHARS = 2_000
 """Characters of a call's arguments, or of its result, that are kept and shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnStarted:
+class TurnStarted(Struct, frozen=True, array_like=True, tag_field="event", tag="turn"):
     """The run and the user's message are stored.
 
     `answer_ids` maps each answering output (Chat Outputs, else Text Outputs) to the id that its message will have.
     `warnings` name tweaks that were left out, where the settings only warn of them. Not `is_kept`: neither message nor
     answers are stored, and the turn leaves nothing behind. `versions` are those of the question, where it has several,
     and `files` what was sent with it. `senders` maps message ids to sender names, where the flow's names differ from
-    `SENDERS`.
+    `SENDERS`. `streamed` are the answers that show a model's text while it is written; `shows_tools`: clients are sent
+    arguments and results of tools.
     """
 
     run_id: str
@@ -50,19 +53,19 @@ class TurnStarted:
     warnings: tuple[str, ...] = ()
     is_kept: bool = True
     versions: Versions = ()
-    files: Sequence[FileReference] = ()
-    senders: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[FileReference, ...] = ()
+    senders: Mapping[str, str] = {}
+    streamed: tuple[str, ...] = ()
+    shows_tools: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ComponentStarted:
+class ComponentStarted(Struct, frozen=True, array_like=True, tag_field="event", tag="begun"):
     """All inputs of the component are there; it begins."""
 
     component_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ComponentFinished:
+class ComponentFinished(Struct, frozen=True, array_like=True, tag_field="event", tag="step"):
     """A component ended. `seconds` is wall time; `text` is its output, for people who see the inside only.
 
     Status `skipped`: it did not run because a component that it refers to did not. Status `failed`: `text` is the
@@ -87,8 +90,7 @@ class ComponentFinished:
     fallback_uses: tuple[FallbackUse, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class InnerRun:
+class InnerRun(Struct, frozen=True, array_like=True):
     """A flow that a component ran. `at` and `seconds` are as in `ComponentFinished`; `error` is the reason of a
     failure.
 
@@ -103,8 +105,7 @@ class InnerRun:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(Struct, frozen=True, array_like=True, tag_field="event", tag="call"):
     """The agent `component_id` calls the component `tool`, which models know by `name` and people by `label`. Of a
     component that offers several tools, the label has the called tool's own name.
 
@@ -127,8 +128,7 @@ class ToolCalled:
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ToolWaits:
+class ToolWaits(Struct, frozen=True, array_like=True, tag_field="event", tag="waits"):
     """A call waits until a person decides, or, `is_decided`, waits no longer.
 
     `takes` are the arguments as whole JSON text, `sends` the request where the arguments alone do not show it. `digest`
@@ -145,8 +145,7 @@ class ToolWaits:
     is_always_asked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ToolReturned:
+class ToolReturned(Struct, frozen=True, array_like=True, tag_field="event", tag="returned"):
     """A call has ended: `text` is the model's result, or the reason of a failure. `usage` is of models that ran inside
     the call.
 
@@ -162,8 +161,7 @@ class ToolReturned:
     has_run: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ThinkingBegan:
+class ThinkingBegan(Struct, frozen=True, array_like=True, tag_field="event", tag="thinking"):
     """The model of a component begins to think; `number`, `within` and `after` are as in `ToolCalled`."""
 
     component_id: str
@@ -173,8 +171,7 @@ class ThinkingBegan:
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ModelThought:
+class ModelThought(Struct, frozen=True, array_like=True, tag_field="event", tag="thought"):
     """The end of `began`: `text` is the thought, which is not part of the answer."""
 
     began: ThinkingBegan
@@ -187,23 +184,20 @@ Action = ToolReturned | ModelThought
 ActionEvent = ToolCalled | ToolWaits | ToolReturned | ThinkingBegan | ModelThought
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True, array_like=True, tag_field="event", tag="text", gc=False):
     """A piece of the text that the Chat Output `component_id` shows."""
 
     component_id: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PassagesFound:
+class PassagesFound(Struct, frozen=True, array_like=True, tag_field="event", tag="passages"):
     """Passages that may be cited from now on. People are shown only those that are cited."""
 
-    passages: Sequence[NumberedPassage]
+    passages: tuple[NumberedPassage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelProgress:
+class ModelProgress(Struct, frozen=True, array_like=True, tag_field="event", tag="progress"):
     """The built-in model is being downloaded: `received` of `total` bytes, and the seconds left where they can be
     estimated."""
 
@@ -213,8 +207,7 @@ class ModelProgress:
     seconds_left: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class OutputResult:
+class OutputResult(Struct, frozen=True, array_like=True):
     """The result of one output component (with output_type "debug", of any component).
 
     `source_id`, `source_name` and `model` name the component whose text it is; `finish_reason` is why its model ended,
@@ -241,8 +234,7 @@ class OutputResult:
         return self.text if self.kind in ("text", "files") else self.value
 
 
-@dataclass(frozen=True, slots=True)
-class _Results:
+class _Results(Struct, frozen=True):
     """`results` has every output of the flow, and what the request selected besides.
 
     Skipped outputs are absent. `selected` names the outputs that the request asked for, in the flow's order; `usage`
@@ -260,19 +252,17 @@ class _Results:
         return tuple(self.results[name] for name in self.selected)
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished(_Results):
+class RunFinished(_Results, frozen=True):
     """Every component has ended; the answer is not stored yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnFinished(_Results):
+class TurnFinished(_Results, frozen=True):
     """The answer is stored. `turn` is the turn's first event, `actions` what models did, and `added` the messages that
     the flow stored besides, by their ids."""
 
     turn: TurnStarted
     actions: tuple[Action, ...] = ()
-    added: Mapping[str, AddedMessage] = field(default_factory=dict)
+    added: Mapping[str, AddedMessage] = {}
 
 
 ComponentEvent = ComponentStarted | ComponentFinished | Token | ModelProgress | ActionEvent | PassagesFound

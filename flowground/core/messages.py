@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from msgspec import Struct
+
 MessageRole = Literal["system", "user", "assistant", "tool"]
 Decision = Literal["once", "chat", "refuse"]
 """A person's decision on a tool call that waits: allow it once, allow it for the rest of the chat, or refuse it."""
@@ -113,8 +115,7 @@ class Message:
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True, array_like=True):
     """Tokens as a model counted them; `cached_tokens` are input tokens that its server had read before."""
 
     input_tokens: int

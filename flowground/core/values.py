@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
+from msgspec import Struct
 
 from flowground.core.errors import RunError
 from flowground.core.messages import join_surrogates
@@ -74,8 +75,7 @@ class PastMessage:
     at: float = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class AddedMessage:
+class AddedMessage(Struct, frozen=True, array_like=True):
     """A message that a run adds to its conversation, beside its answers; `sender` in Langflow's words."""
 
     text: str

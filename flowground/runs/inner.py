@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, assert_never
 
+from msgspec import structs
+
 from flowground.components.base import INPUT, LookedUp, LookUp
 from flowground.components.io import input_kind, output_kind
 from flowground.core.caller import RunRequest
@@ -152,7 +154,7 @@ class InnerEvents:
         match event:
             case ComponentFinished():
                 if self.is_kept and self.budget.keep_inner_step():
-                    self.steps.append(replace(event, text=event.text[:_MOST_CHARS]))
+                    self.steps.append(structs.replace(event, text=event.text[:_MOST_CHARS]))
             case Token():
                 if self.stream and event.component_id == self.answer:
                     self.stream(event.text)
@@ -260,7 +262,7 @@ class RunPassages:
             else:
                 done.set_result(None)
         if new:
-            events.put(PassagesFound(new))
+            events.put(PassagesFound(tuple(new)))
         return LookedUp(records, found.note)
 
     def _take(self, records: Sequence[Record], *, is_hidden: bool) -> tuple[list[Record], list[NumberedPassage]]:

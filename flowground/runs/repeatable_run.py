@@ -1,8 +1,7 @@
-"""Runs with an idempotency key: the key, its errors, and the events that the run stores for repeats of its request."""
+"""Runs with an idempotency key: the key, its errors, and whether a run that failed may be repeated."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowground.components.base import Models, Outside, ToolServers
@@ -20,11 +19,10 @@ from flowground.core.errors import (
     RunStopped,
     StoppedByAdmin,
 )
-from flowground.core.events import RunEvent, RunFinished, TurnStarted
-from flowground.flows.wiring import WiredFlow
+from flowground.core.events import TurnFinished
+from flowground.core.turn_view import TurnView
 from flowground.providers.base import Provider
-from flowground.store.runs.receipts import IdempotencyKey, ReplayedEvents, digest_request, write_receipt
-from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.idempotency import IdempotencyKey, digest_request
 from flowground.tools.functions import OwnFunction
 from flowground.tools.mcp import ServerTool
 
@@ -110,7 +108,6 @@ class RepeatableRun:
 
     idempotency_key: IdempotencyKey
     stop_error: Callable[[], FlowgroundError]
-    _events: ReplayedEvents = field(default_factory=ReplayedEvents)
     _calls: int = 0
     _asks_models: bool = False
 
@@ -149,47 +146,13 @@ class RepeatableRun:
         """Notes that a model is asked."""
         self._asks_models = True
 
-    async def note_events(self, events: AsyncGenerator[RunEvent, None]) -> AsyncGenerator[RunEvent, None]:
-        """The same events; the run records them."""
-        async with aclosing(events):
-            async for event in events:
-                if not isinstance(event, RunFinished):
-                    self._events.add(event)
-                yield event
-
-    def describe_end(
-        self,
-        wired: WiredFlow,
-        turn: TurnStarted,
-        messages: Sequence[StoredMessage],
-        end: RunFinished | FlowgroundError | None,
-        *,
-        was_answered: bool,
-    ) -> dict[str, Any]:
-        """Further arguments of `finish_repeatable_turn`. `end` None: the run was cancelled. `was_answered`: a model has
-        answered."""
-        outcome = end or self.stop_error()
-        receipt = turn.is_kept and write_receipt(
-            turn,
-            self._events,
-            end=outcome,
-            messages=messages,
-            names=wired.display_names,
-            streamed=[name for names in wired.streams_to.values() for name in names],
-            shows_tools=wired.shows_tools,
-        )
-        return {
-            "idempotency_key": self.idempotency_key,
-            "receipt": receipt or None,
-            "is_freed": self._is_without_effect(outcome, was_answered=was_answered),
-        }
-
-    def _is_without_effect(self, end: RunFinished | FlowgroundError, *, was_answered: bool) -> bool:
-        """Whether the run failed before it did anything that a second run would repeat."""
-        if self._calls or isinstance(end, RunFinished | RunStopped | StoppedByAdmin):
+    def is_without_effect(self, end: TurnFinished | FlowgroundError, view: TurnView, *, was_answered: bool) -> bool:
+        """Whether the run failed before it did anything that a second run would repeat. `view` is of its events so far;
+        `was_answered`: a model has answered."""
+        if self._calls or isinstance(end, TurnFinished | RunStopped | StoppedByAdmin):
             return False
         cause = end.cause if isinstance(end, ComponentFailed) else end
-        has_begun = was_answered or self._events.pieces or self._events.action_log.list_actions()
+        has_begun = was_answered or view.texts or view.action_log.found
         return not self._asks_models or (isinstance(cause, _REFUSED) and not has_begun)
 
 

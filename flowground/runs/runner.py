@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
+from msgspec import structs
+
 from flowground.components.base import (
     NO_OUTSIDE,
     Component,
@@ -348,11 +350,11 @@ class _Run:
             self.was_long = True
         finished = ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model, status, at)
         if output.note or output.unseen:
-            finished = replace(finished, note=output.note, unseen=output.unseen)
+            finished = structs.replace(finished, note=output.note, unseen=output.unseen)
         if self.scope.budget.fallback_uses and not self.path:
-            finished = replace(finished, fallback_uses=self.scope.budget.take_fallback_uses())
+            finished = structs.replace(finished, fallback_uses=self.scope.budget.take_fallback_uses())
         if self.inner and (runs := self.inner.pop(name, None)):
-            finished = replace(finished, inner=runs.list(), inner_count=runs.count)
+            finished = structs.replace(finished, inner=runs.list(), inner_count=runs.count)
         self.queue.put(finished)
         if self.joins:
             self._end_in_joins(name)

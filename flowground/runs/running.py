@@ -11,8 +11,10 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import structs
 
 from flowground.core.errors import RunError, RunStopped, StoreUnavailable
 from flowground.core.events import ToolWaits
@@ -313,7 +315,7 @@ def _sum_up(calls: Sequence[ToolWaits]) -> tuple[str, ...]:
 
 def _list_publishable(run: RunningTurn) -> Sequence[ToolWaits]:
     """The waiting calls as they may be stored: without arguments where the run's messages are not."""
-    return [waits if run.is_kept else replace(waits, takes="", sends=None) for waits in run.list_waiting()]
+    return [waits if run.is_kept else structs.replace(waits, takes="", sends=None) for waits in run.list_waiting()]
 
 
 class Interruptions:

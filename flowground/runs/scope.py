@@ -10,10 +10,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, NamedTuple, Protocol
+
+from msgspec import structs
 
 from flowground.components.base import History, Models, Outside
 from flowground.components.knowledge import Retrieve
@@ -435,7 +437,7 @@ class Actions:
             await approvals.wait(waits, flow=flow, clock=self.scope.timeout)
         finally:
             self.waited[number] = time.perf_counter() - began
-            self.queue.put(replace(waits, is_decided=True))
+            self.queue.put(structs.replace(waits, is_decided=True))
 
 
 def _cut(text: str) -> str:

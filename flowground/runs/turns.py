@@ -12,46 +12,42 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
+
+from msgspec import structs
 
 from flowground.components.base import NO_OUTSIDE, Models, Outside
 from flowground.components.io import output_kind
 from flowground.core.caller import Caller, RunRequest, make_id
-from flowground.core.citations import NumberedPassage, keep_passages
+from flowground.core.citations import keep_passages
 from flowground.core.errors import (
     ComponentFailed,
     EndedByAdmin,
     FlowgroundError,
     InvalidRequest,
     RunError,
+    RunStopped,
     StoreUnavailable,
     UnexpectedFailure,
 )
 from flowground.core.events import (
-    ActionLog,
     ComponentEvent,
-    ComponentFinished,
-    ComponentStarted,
     Event,
-    ModelProgress,
-    ModelThought,
     OutputResult,
-    PassagesFound,
     RunFinished,
-    ThinkingBegan,
     Token,
-    ToolCalled,
-    ToolReturned,
     ToolWaits,
     TurnFinished,
     TurnStarted,
     list_notes,
 )
 from flowground.core.messages import Decision, Usage
+from flowground.core.turn_view import TurnView, fold
 from flowground.core.values import AddedMessage, PastMessage
 from flowground.flows.tweaks import apply_tweaks, refuse_missing
 from flowground.flows.wiring import WiredFlow, keeps_messages
 from flowground.runs.inner import RunBudget
+from flowground.runs.journal import Journal
 from flowground.runs.limits import RunCount
 from flowground.runs.outputs import read_input
 from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun
@@ -61,7 +57,7 @@ from flowground.runs.running import ChatAllowances, RunningRuns
 from flowground.runs.scope import Approvals
 from flowground.settings import Settings
 from flowground.store import Store
-from flowground.store.runs import conversations, files, receipts, turns, versions
+from flowground.store.runs import conversations, files, idempotency, journals, turns, versions
 from flowground.store.runs.records import RunCounts, RunRecord, RunStatus, StoredMessage
 
 _MOST_ADDED, _MOST_ADDED_CHARS = 100, 500_000
@@ -150,11 +146,10 @@ class TurnRecord:
     terms: TurnTerms
     budget: RunBudget
     started: float = field(default_factory=time.perf_counter)
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    trace: list[ComponentFinished] = field(default_factory=list)
-    action_log: ActionLog = field(default_factory=ActionLog)
-    passages: dict[int, NumberedPassage] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal)
     text_chars: int = 0
+    results: dict[str, str] = field(default_factory=dict)
+    """The texts of the answers by component, once the run is complete."""
     approvals: Approvals = field(init=False)
     history: TurnHistory = field(init=False)
     is_saved: bool = False
@@ -221,7 +216,7 @@ class TurnRecord:
                 begin: Callable[..., None] = turns.begin_turn if self.turn.is_kept else turns.begin_run
                 await self.store.write(begin, **begun)
             elif taken := await self.store.write(
-                receipts.begin_repeatable_turn, idempotency_key=self.terms.repeatable.idempotency_key, **begun
+                idempotency.begin_repeatable_turn, idempotency_key=self.terms.repeatable.idempotency_key, **begun
             ):
                 raise IdempotencyKeyTaken(taken.run_id)
         except asyncio.CancelledError:
@@ -236,14 +231,14 @@ class TurnRecord:
         await self.store.write(versions.begin_version, version_of=version_of, **begun)
         question = self.turn.user_message_id
         found = await self.store.read(versions.read_versions, **self.address, message_id=question)
-        self.turn = replace(self.turn, versions=found)
+        self.turn = structs.replace(self.turn, versions=found)
 
     def _give_up(self, error: StoreUnavailable) -> StoreUnavailable:
         """Ends a run whose begin may have been stored, or may be yet; the error for its caller."""
         is_unknown = error.code == "unknown_outcome"
         ended = self._make_run("failed", seconds=0, error_code=error.code)
         end = (
-            partial(receipts.end_repeatable_run, idempotency_key=self.terms.repeatable.idempotency_key)
+            partial(idempotency.end_repeatable_run, idempotency_key=self.terms.repeatable.idempotency_key)
             if self.terms.repeatable
             else turns.end_run
         )
@@ -257,46 +252,38 @@ class TurnRecord:
 
     def read_texts(self) -> dict[str, str]:
         """Future message id of each answer -> its text so far."""
-        return {key: "".join(self.texts.get(name, ())) for name, key in self.turn.answer_ids.items()}
+        texts = fold(self.journal.list_events()).texts | self.results
+        return {key: texts.get(name, "") for name, key in self.turn.answer_ids.items()}
 
     def note(self, event: ComponentEvent) -> None:
-        match event:
-            case Token():
-                self.texts.setdefault(event.component_id, []).append(event.text)
-                self.text_chars += len(event.text)
-            case ComponentFinished():
-                self.trace.append(event)
-            case PassagesFound():
-                self.passages |= {passage.number: passage for passage in event.passages}
-            case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
-                self.action_log.add(event)
-            case ComponentStarted() | ModelProgress():
-                pass
-            case _:
-                assert_never(event)
+        """Records the run's next event."""
+        self.journal.append(event)
+        if isinstance(event, Token):
+            self.text_chars += len(event.text)
 
     async def finish(self, end: RunFinished) -> TurnFinished:
         """Stores the answers and returns the turn's end. Where every output was skipped, the first gets an empty
         answer."""
         self.running.note_ending(self.turn.run_id)
         answered = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
-        self.texts = {name: [end.results[name].text] for name in answered}
-        actions = self.action_log.list_actions()
-        of_turn: dict[str, Any] = {"usage": end.usage, "trace": tuple(self.trace), "actions": actions}  # of the first
+        self.results = {name: end.results[name].text for name in answered}
+        view = fold(self.journal.list_events())
         answers: list[StoredMessage] = []
         for name, key in answered.items():
             result, is_first = end.results[name], not answers
-            kept = keep_passages(result.text, self.passages, is_first=is_first) if result.kind == "text" else ()
-            more = {"passages": kept} | (of_turn if is_first else {})
-            answers.append(self._make_answer(key, result, end.seconds, **more))
+            kept = keep_passages(result.text, view.passages, is_first=is_first) if result.kind == "text" else ()
+            of_turn = {"usage": end.usage} if is_first else {}
+            answers.append(self._make_answer(key, result, end.seconds, passages=kept, **of_turn))
         if not answers and self.turn.answer_ids:
-            first = next(iter(self.turn.answer_ids.values()))
-            of_turn["passages"] = keep_passages("", self.passages)
-            answers = [self._make_message(first, "assistant", "", seconds=end.seconds, **of_turn)]
-        if notes := list_notes(self.trace, sees_inside=self.caller.sees_inside):
-            self.turn = replace(self.turn, warnings=(*self.turn.warnings, *notes))  # repeats show them too
-        await self._save([*answers, *self._make_added()], "complete", end=end)
-        return TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn, actions, self.history.added)
+            first, kept = next(iter(self.turn.answer_ids.values())), keep_passages("", view.passages)
+            more = {"seconds": end.seconds, "usage": end.usage, "passages": kept}
+            answers = [self._make_message(first, "assistant", "", **more)]
+        if notes := list_notes(view.steps, sees_inside=self.caller.sees_inside):
+            self.turn = structs.replace(self.turn, warnings=(*self.turn.warnings, *notes))  # repeats show them too
+        actions, added = view.action_log.list_actions(), self.history.added
+        finished = TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn, actions, added)
+        await self._save([*answers, *self._make_added()], "complete", finished, view)
+        return finished
 
     def _make_added(self) -> list[StoredMessage]:
         """The messages that the flow's components added; they follow its answers."""
@@ -337,16 +324,15 @@ class TurnRecord:
         """
         is_stopped = error is None or isinstance(error, EndedByAdmin)
         state: Literal["stopped", "failed"] = "stopped" if is_stopped else "failed"
-        texts = self.read_texts()
+        view = fold(self.journal.list_events())
+        texts = view.texts | self.results
         ended = {"state": state, "error": error and error.message}
         answers: list[StoredMessage] = []
         for name, message_id in self.turn.answer_ids.items():
-            if name in self.texts or not answers:
-                kept = keep_passages(text := texts[message_id], self.passages, is_first=not answers)
+            if name in texts or not answers:
+                kept = keep_passages(text := texts.get(name, ""), view.passages, is_first=not answers)
                 answers.append(self._make_message(message_id, "assistant", text, **ended, passages=kept))
-        if answers:
-            answers[0] = replace(answers[0], trace=tuple(self.trace), actions=self.action_log.list_actions())
-        save = partial(self._save, [*answers, *self._make_added()], state, error=error)
+        save = partial(self._save, [*answers, *self._make_added()], state, error, view)
         try:
             await save()
         except StoreUnavailable:  # the store has logged it; the asker gets the reason of the turn's end
@@ -356,10 +342,10 @@ class TurnRecord:
         self,
         answers: Sequence[StoredMessage],
         status: Literal["complete", "stopped", "failed"],
-        *,
-        end: RunFinished | None = None,
-        error: FlowgroundError | None = None,
+        end: TurnFinished | FlowgroundError | None,
+        view: TurnView,
     ) -> None:
+        """Stores the run's end. `end` None: the run was cancelled."""
         if self.is_saved:
             return
         self.is_saved = True
@@ -367,17 +353,23 @@ class TurnRecord:
         run = self._make_run(
             status,
             seconds=time.perf_counter() - self.started,
-            usage=end.usage if end else self.usage,
-            error_code=error.code if error else None,
+            usage=end.usage if isinstance(end, TurnFinished) else self.usage,
+            error_code=end.code if isinstance(end, FlowgroundError) else None,
         )
-        ends: dict[str, Any] = {"answers": answers if self.turn.is_kept else (), "run": run, **self.address}
-        ends |= {"question": self.turn.input_value or "", "was_kept": self.running.was_kept(run.id)}
+        ends: dict[str, Any] = {"run": run, "was_kept": self.running.was_kept(run.id), **self.address}
+        ends["answers"] = answers if self.turn.is_kept else ()
+        repeatable = self.terms.repeatable
+        outcome = end or (repeatable.stop_error() if repeatable else RunStopped())
+        if self.turn.is_kept:
+            ends["journal"] = self._write_journal(answers, outcome)
         try:
-            if self.terms.repeatable is None:
+            if repeatable is None:
                 await self.store.write(turns.finish_turn, **ends)
             else:
+                key, was_answered = repeatable.idempotency_key, self.budget.was_answered
+                is_freed = repeatable.is_without_effect(outcome, view, was_answered=was_answered)
                 await self.store.write(
-                    receipts.finish_repeatable_turn, **ends, **self._describe_for_repeats(answers, end or error)
+                    idempotency.finish_repeatable_turn, idempotency_key=key, is_freed=is_freed, **ends
                 )
         except StoreUnavailable as error:
             self.is_saved = False
@@ -386,14 +378,26 @@ class TurnRecord:
             self.is_saved = False  # so that the failure can be stored instead
             raise
 
-    def _describe_for_repeats(
-        self, answers: Sequence[StoredMessage], end: RunFinished | FlowgroundError | None
-    ) -> dict[str, Any]:
-        assert self.terms.repeatable is not None  # noqa: S101 - the caller checks it
+    def _write_journal(
+        self, answers: Sequence[StoredMessage], outcome: TurnFinished | FlowgroundError
+    ) -> tuple[str, str] | None:
+        """The id of the message beside which the journal is stored, and the journal; None where no message is."""
         question = self._make_question()
         messages = [*answers, question] if question else answers
-        was_answered = self.budget.was_answered
-        return self.terms.repeatable.describe_end(self.wired, self.turn, messages, end, was_answered=was_answered)
+        if not messages:
+            return None
+        events: list[Event] = [self.turn, *self.journal.list_events()]
+        failure = outcome if isinstance(outcome, FlowgroundError) else None
+        if isinstance(outcome, TurnFinished):
+            events.append(outcome)
+        body = journals.write_journal(
+            events,
+            failure,
+            messages=messages,
+            names=self.wired.display_names,
+            is_replayed=self.terms.repeatable is not None,
+        )
+        return messages[0].id, body
 
     def _count(self, answers: Sequence[StoredMessage]) -> None:
         """Counts in limits what the run used, once."""
@@ -480,7 +484,7 @@ async def take_turn(
             budget=budget,
             **record.follow_run(),
         )
-        async with aclosing(terms.repeatable.note_events(run) if terms.repeatable else run) as events:
+        async with aclosing(run) as events:
             async for event in events:
                 yield await record.finish(event) if isinstance(event, RunFinished) else event
     except (Exception, asyncio.CancelledError, GeneratorExit) as error:
@@ -542,6 +546,8 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
         is_kept=keeps_messages(wired),
         files=list_taken(request, wired),
         senders=_name_senders(wired, user_message_id, answer_ids),
+        streamed=tuple(name for names in wired.streams_to.values() for name in names),
+        shows_tools=wired.shows_tools,
     )
 
 

@@ -421,6 +421,20 @@ def m044_config_members(connection: Connection) -> None:
     )
 
 
+def m045_journals(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE journals (
+            message BIGINT NOT NULL PRIMARY KEY,
+            version INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            FOREIGN KEY (message) REFERENCES messages (position) ON DELETE CASCADE
+        )
+        """.replace("BIGINT", "INTEGER" if connection.dialect.name == "sqlite" else "BIGINT"),
+    )
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -448,6 +462,7 @@ ADDITIONS: tuple[Migration, ...] = (
     m042_knowledge_pages,
     m043_lists_of_owners,
     m044_config_members,
+    m045_journals,
 )
 
 

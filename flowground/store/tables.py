@@ -116,6 +116,15 @@ messages = make_table(
     Index("messages_aside", "aside", **narrow_index(ASIDE)),
 )
 
+journals = make_table(
+    # What happened in a run (`runs.journals`), beside its first answer, else its question: both are deleted together,
+    # also by the previous release.
+    "journals",
+    Column("message", ForeignKey("messages.position", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    *need(Integer, "version"),
+    *need(Text, "body"),
+)
+
 ratings = make_table(
     # People's ratings of answers. The owner is the conversation's: a rating goes with its message. `labels` are
     # words with blanks between them; `explained_at` is filled where there is a label or a reason.

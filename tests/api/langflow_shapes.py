@@ -47,6 +47,13 @@ def frames(raw: str) -> list[Frame]:
     return _FRAME.findall(raw)
 
 
+def read_told(raw: str) -> Any:
+    """What any answer of a run tells, texts joined as by `join`."""
+    if raw.startswith('{"event"'):
+        return join([("", one["event"], json.dumps(one["data"])) for one in events(raw)])
+    return join(frames(raw)) or raw
+
+
 def join(told: Iterable[Frame]) -> list[Any]:
     """Neighbouring texts of one answer as one, with the id of the last: how they are cut is chance."""
     joined: list[Any] = []

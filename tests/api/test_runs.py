@@ -205,7 +205,7 @@ async def test_a_stream_that_cannot_be_resumed_is_a_stream_all_the_same(tmp_path
 async def test_a_run_that_is_followed_goes_on_beyond_the_while(hasty: Api) -> None:
     turn = await start(hasty, "slow", "word " * 30)
     async with aclosing(turn.follow()) as events:  # takes longer than the while
-        told = [item.event async for item in events]
+        told = [event async for event in events]
     assert type(told[-1]).__name__ == "TurnFinished"
 
 

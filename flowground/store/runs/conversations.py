@@ -19,6 +19,7 @@ from flowground.core.messages import Versions
 from flowground.core.values import FileReference, PastMessage
 from flowground.core.words import cut, strip_markdown
 from flowground.store import tables
+from flowground.store.runs.journals import add_steps
 from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
 from flowground.store.sql import Statement, make_storable
 
@@ -199,7 +200,7 @@ def list_page(
     if not is_whole:
         found = found[:most]
         found = found[: _find_question(found) or most]
-    messages = read_message_rows([row[:_VERSION_OF] for row in found[::-1]])
+    messages = add_steps(connection, read_message_rows([row[:_VERSION_OF] for row in found[::-1]]))
     return _add_versions(connection, session, messages, {row[_VERSION_OF] for row in found}), not is_whole
 
 
@@ -241,7 +242,7 @@ def find_message(
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(
         _m.session == session, or_(_m.id == message_id, _m.run_id == run)
     )
-    found = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
+    found = add_steps(connection, read_message_rows(connection.execute(wanted.order_by(_m.position)).all()))
     return next((message for message in found if message.id == message_id), None)
 
 

@@ -41,6 +41,7 @@ _Row = TypeVar("_Row")
 _s = tables.sessions.c
 _m = tables.messages.c
 _c = tables.run_contents.c
+_j = tables.journals.c
 _h = tables.shared_chats.c
 _r = tables.runs.c
 _LOOKED_AT = 1_000
@@ -153,7 +154,8 @@ def erase_session(connection: Connection, key: str, *still: ColumnElement[bool])
     connection.execute(delete(tables.run_contents).where(_c.run_id.in_(row.run_id for row in runs)))
     if not is_last:
         return False
-    size = _measure(_m.text, _m.steps, _m.trace, _m.timeline, _m.value, _m.actions, _m.citations)
+    journal = select(_j.body).where(_j.message == _m.position).scalar_subquery()
+    size = _measure(_m.text, _m.steps, _m.trace, _m.timeline, _m.value, _m.actions, _m.citations, journal)
     wanted = select(_m.position, _m.id, _m.run_id, size).where(_m.session == key)
     messages, is_last = _read_few(connection, wanted.order_by(_m.position))
     ran = {row.run_id for row in messages}
@@ -226,6 +228,7 @@ def forget_contents(connection: Connection, *, before: float) -> int:
         return 0
     ids, runs = [row.id for row in done], [row.run_id for row in done if row.run_id]
     connection.execute(delete(tables.turn_overrides).where(_o.message_id.in_(ids)))
+    connection.execute(delete(tables.journals).where(_j.message.in_(row.position for row in done)))
     connection.execute(delete(tables.run_contents).where(_c.run_id.in_(runs), _c.run_id.not_in(_RUNNING)))
     if after is None:
         connection.execute(insert(tables.forgotten_to).values(what=_WHAT, position=done[-1].position))

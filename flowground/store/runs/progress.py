@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal_colu
 
 from flowground.store import tables
 from flowground.store.runs.conversations import make_session_key
+from flowground.store.runs.journals import add_steps
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
 from flowground.store.runs.turns import insert_in_session
 from flowground.store.sql import Statement, make_storable, mark_job, write_insert
@@ -123,13 +124,18 @@ def poll_runs(connection: Connection, *, sizes: Mapping[str, int], most_chars: i
 def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
     """The answers of a run that has ended, without messages that its flow added; none where its conversation was
     deleted."""
+    messages = add_steps(connection, list_messages(connection, run=run))
+    return [message for message in messages if message.role == "assistant" and message.sender is None]
+
+
+def list_messages(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
+    """The messages of a run, without its steps."""
     sessions = [make_session_key(run.flow_id, run.owner, run.session_id)]
     if "\ufffd" in run.session_id:  # the key was made from the id before `make_storable`
         here = (_s.owner == run.owner, _s.flow_id == run.flow_id, _s.session_id == run.session_id)
         sessions += connection.scalars(select(_s.id).where(*here))
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session.in_(sessions), _m.run_id == run.id)
-    messages = read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
-    return [message for message in messages if message.role == "assistant" and message.sender is None]
+    return read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
 
 
 def end_lost_runs(connection: Connection, *, holder: str, before: float, known: Collection[str]) -> None:

@@ -22,14 +22,10 @@ from flowground.core.events import (
 from flowground.core.messages import MOST_TOKENS, FallbackUse, MessageRole, Usage, Versions
 from flowground.core.values import FileReference, Value, ValueKind
 from flowground.store import tables
-from flowground.store.sql import BoundValues, encode_json, make_storable, read_moment
+from flowground.store.sql import BoundValues, make_storable, read_moment
 
 TRACE_CHARS = 2_000
 """Most characters that are kept of one text of a trace."""
-TRACE_MOST = 32_000
-"""Most characters of all texts of a run's trace together."""
-TIMELINE_MOST = 16_000
-"""Most characters of all texts of the flows that a run's components ran, together."""
 MessageState = Literal["complete", "stopped", "failed", "interrupted"]
 """How a message ended. Interrupted: the process that wrote it died."""
 RunStatus = Literal["running", "complete", "stopped", "failed", "interrupted"]
@@ -138,8 +134,8 @@ def find_sender_name(message: StoredMessage) -> str:
     return message.sender_name or ("User" if message.sender == "User" else "AI")
 
 
-def make_message_row(message: StoredMessage, *, session: str, question: str = "") -> BoundValues:
-    """The message's row. `session` is the session's key; `question` is the text that the trace may refer to."""
+def make_message_row(message: StoredMessage, *, session: str) -> BoundValues:
+    """The message's row, without its trace and actions (`journals`). `session` is the session's key."""
     return {
         "session": session,
         "id": message.id,
@@ -153,11 +149,11 @@ def make_message_row(message: StoredMessage, *, session: str, question: str = ""
         "seconds": message.seconds,
         "trace": None,
         "error": None if message.error is None else make_storable(message.error),
-        "steps": write_trace(message.trace, question=question, answer=message.text) if message.trace else None,
+        "steps": None,
         "finish_reason": message.finish_reason,
-        "timeline": write_timeline(message.trace) if message.trace else None,
+        "timeline": None,
         "value": None if message.kind == "text" else write_value(message.value, message.kind),
-        "actions": write_actions(message.actions) if message.actions else None,
+        "actions": None,
         "citations": write_citations(message.passages),
         "sender": message.sender,
         "sender_name": None if message.sender_name is None else make_storable(message.sender_name),
@@ -267,38 +263,8 @@ def read_value(written: str | None) -> tuple[Value, ValueKind]:
     return (tuple(FileReference(**file) for file in value) if kind == "files" else value), kind
 
 
-def write_actions(actions: Sequence[Action]) -> str:
-    """Actions, which `ActionLog` has bounded, as JSON text."""
-    return encode_json(describe_actions(actions))
-
-
 def read_actions(written: str) -> tuple[Action, ...]:
     return tuple(read_action(row) for row in json.loads(written))
-
-
-def describe_actions(actions: Sequence[Action]) -> list[list[Any]]:
-    """Actions as JSON values."""
-    return [_describe_action(action) for action in actions]
-
-
-def _describe_action(action: Action) -> list[Any]:
-    match action:
-        case ModelThought(began=began):
-            return ["thought", *_write_start(began), round(action.seconds, 6), action.text, *_write_after(began)]
-        case ToolReturned(called=called):
-            usage = [action.usage.input_tokens, action.usage.output_tokens] if action.usage else None
-            names = [called.call_id, called.tool, called.name, called.label, called.is_inner]
-            details = [dict(called.arguments), action.status, usage, *_write_after(called)]
-            return ["call", *_write_start(called), round(action.seconds, 6), action.text, *names, *details]
-
-
-def _write_start(began: ToolCalled | ThinkingBegan) -> list[Any]:
-    return [began.number, began.within, began.component_id, round(began.at, 6)]
-
-
-def _write_after(began: ToolCalled | ThinkingBegan) -> list[int]:
-    """The number of characters before the action; left out where it is 0, as in rows of the previous release."""
-    return [began.after] if began.after else []
 
 
 def read_action(row: Sequence[Any]) -> Action:
@@ -308,27 +274,6 @@ def read_action(row: Sequence[Any]) -> Action:
     call_id, tool, name, label, is_inner, arguments, status, usage, *after = call
     called = ToolCalled(component_id, call_id, tool, name, arguments, at, number, within, label, is_inner, *after)
     return ToolReturned(called, text, seconds, status, Usage(*usage) if usage else None)
-
-
-def write_trace(trace: Sequence[ComponentFinished], *, question: str, answer: str) -> str:
-    """A trace as JSON text. A text that is stored elsewhere is a number: an earlier step's, `_QUESTION` or `_ANSWER`.
-
-    All texts together are cut at `TRACE_MOST` characters.
-    """
-    places = {question[:TRACE_CHARS]: _QUESTION, answer[:TRACE_CHARS]: _ANSWER, "": None}
-    left = TRACE_MOST
-    steps = []
-    for number, step in enumerate(trace):
-        text = step.text[:TRACE_CHARS]
-        kept: str | int | None = places.setdefault(text, number)
-        if kept is None or kept == number:
-            kept = make_storable(text[:left])
-            left -= len(kept)
-        usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
-        # The previous release reads six values of a step, so the status stands behind the type.
-        kind = step.type if step.status == "done" else f"{step.type} ({step.status})"
-        steps.append([step.component_id, kind, round(step.seconds, 6), kept, usage, step.model])
-    return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
 
 
 def read_trace(written: str, timeline: str | None, *, question: str, answer: str) -> tuple[ComponentFinished, ...]:
@@ -344,39 +289,6 @@ def read_trace(written: str, timeline: str | None, *, question: str, answer: str
     return tuple(steps)
 
 
-def write_timeline(trace: Sequence[ComponentFinished]) -> str:
-    """JSON text: each step's begin, the number of flows that it ran, the first of them, its notes and fallbacks."""
-    left = _Budget(TIMELINE_MOST)
-    times = [_write_time(step, left) for step in trace]
-    return json.dumps(times, ensure_ascii=False, separators=(",", ":"))
-
-
-class _Budget:
-    """A number of characters that texts use up."""
-
-    def __init__(self, left: int) -> None:
-        self._left = left
-
-    def cut(self, text: str) -> str:
-        """As much of the text as the budget allows."""
-        part = make_storable(text[: self._left])
-        self._left -= len(part)
-        return part
-
-
-def _write_inner(run: InnerRun, budget: _Budget) -> list[Any]:
-    steps = [_write_inner_step(step, budget) for step in run.steps]
-    error = None if run.error is None else budget.cut(run.error)
-    return [run.flow_id, run.name, round(run.at, 6), round(run.seconds, 6), error, steps]
-
-
-def _write_inner_step(step: ComponentFinished, budget: _Budget) -> list[Any]:
-    usage = [step.usage.input_tokens, step.usage.output_tokens] if step.usage else None
-    text = budget.cut(step.text)
-    row = [step.component_id, step.type, round(step.seconds, 6), text, usage, step.model, step.status]
-    return [*row, *_write_time(step, budget)]
-
-
 def _read_inner(written: Sequence[Any]) -> InnerRun:
     flow_id, name, at, seconds, error, steps = written
     return InnerRun(flow_id, name, at, seconds, tuple(_read_inner_step(step) for step in steps), error)
@@ -386,18 +298,6 @@ def _read_inner_step(written: Sequence[Any]) -> ComponentFinished:
     component, kind, seconds, text, usage, model, status, *times = written
     shown = component, kind, seconds, text, Usage(*usage) if usage else None, model, status
     return ComponentFinished(*shown, **_read_time(times))
-
-
-def _write_time(step: ComponentFinished, budget: _Budget) -> list[Any]:
-    """A step's times and notes; empty values at the end, which are frequent, are left out."""
-    runs = [_write_inner(run, budget) for run in step.inner]
-    note, unseen = budget.cut(step.note[:TRACE_CHARS]), [budget.cut(text) for text in step.unseen]
-    fallback_uses = [[budget.cut(word[:TRACE_CHARS]) for word in one] for one in step.fallback_uses]
-    # 0 and [] are in place of tool calls, which have a column of their own by now.
-    values: list[Any] = [round(step.at, 6), step.inner_count, runs, 0, [], note, unseen, fallback_uses]
-    while len(values) > 1 and not values[-1]:
-        values.pop()
-    return values
 
 
 def _read_time(times: Sequence[Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from flowground.core.citations import describe_kept, read_citations
 from flowground.core.errors import InvalidRequest
 from flowground.store import audit, tables
 from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, list_flows, make_session_key
+from flowground.store.runs.journals import add_steps
 from flowground.store.runs.records import (
     MESSAGE_COLUMNS,
     TRACE_COLUMNS,
@@ -215,7 +216,7 @@ def read_messages(connection: Connection, *, owners: Collection[str], positions:
     )
     # With a condition for the owners, SQLite would first read all their sessions, perhaps a hundred thousand.
     rows = [row for row in connection.execute(wanted) if row.owner in owners]
-    messages = read_message_rows([row[4:] for row in rows])
+    messages = add_steps(connection, read_message_rows([row[4:] for row in rows]))
     found = {
         position: PlacedMessage(flow_id, session_id, message)
         for (position, _, flow_id, session_id, *_), message in zip(rows, messages, strict=True)

@@ -25,6 +25,7 @@ from flowground.core.values import SentFile
 from flowground.store import tables
 from flowground.store.runs.conversations import make_first_title, make_session_key
 from flowground.store.runs.files import send_files
+from flowground.store.runs.journals import add_journal
 from flowground.store.runs.records import (
     MESSAGE_COLUMNS,
     RunRecord,
@@ -212,23 +213,25 @@ def finish_turn(
     session_id: str,
     answers: Sequence[StoredMessage],
     run: RunRecord,
-    question: str = "",
+    journal: tuple[str, str] | None = None,
     was_kept: bool = False,
 ) -> None:
     """Stores the answers and the run's end. Answers to a session that was deleted meanwhile are dropped, the run stays.
 
     A run that has ended already stays as it ended, with its answers. A run that was marked as interrupted keeps the
-    mark, and its answers replace what was left. `question` is the text that the run's trace may refer to; `was_kept`:
-    texts so far were kept (`progress.keep_texts`) and are deleted now.
+    mark, and its answers replace what was left. `journal` is a message's id and what
+    `journals.write_journal` wrote; `was_kept`: texts so far were kept (`progress.keep_texts`) and are deleted now.
     """
     session = make_session_key(flow_id, owner, session_id)
     kind = connection.dialect.name
     for answer in answers:
         at = answer.created_at.timestamp()
         _TOUCH.run(connection, {"session": session, "updated_at": at, "id": answer.id, "of_run": run.id})
-        row = make_message_row(answer, session=session, question=question)
+        row = make_message_row(answer, session=session)
         _write_answer(kind).run(connection, row | {"of_run": run.id})
     _write_run(kind).run(connection, make_run_row(run))
+    if journal:
+        add_journal(connection, message=journal[0], body=journal[1])
     if was_kept:
         _CLEAR_TEXTS.run(connection, {"run_id": run.id})
 

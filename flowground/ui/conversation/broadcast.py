@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Protocol, assert_never
 
-from flowground.app.live_turns import LiveTurn, NumberedEvent
+from flowground.app.live_turns import LiveTurn
 from flowground.app.runtime import Runtime
 from flowground.core.citations import LONGEST_MARK, NumberedPassage, describe_passages, find_cited, keep_passages
 from flowground.core.errors import (
@@ -42,6 +42,7 @@ from flowground.core.events import (
     TurnStarted,
 )
 from flowground.core.messages import join_surrogates
+from flowground.runs.journal import NumberedEvent
 from flowground.store.runs import conversations, progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.ui.conversation.messages import (
@@ -166,13 +167,21 @@ class TurnBroadcast:
         if cursor.number < self._number:
             if sources := self._write_sources():
                 viewer.put(sources)
-            offsets = self.turn.log.measure_texts(cursor.number)
+            offsets = self._measure_texts(cursor.number)
             parts = {name: (offsets.get(name, 0), text[offsets.get(name, 0) :]) for name, text in self._texts.items()}
             if frame := self._write_texts({name: part for name, part in parts.items() if part[1]}):
                 viewer.put(frame)
             cursor.number = self._number
         if self.is_over:
             self._send_end(viewer)
+
+    def _measure_texts(self, number: int) -> Counter[str]:
+        """Characters of each answer in the events up to this number."""
+        found = Counter[str]()
+        for event in self.turn.journal.list_events(to=number):
+            if isinstance(event, Token):
+                found[event.component_id] += len(event.text)
+        return found
 
     def _send_begin(self, viewer: Viewer, cursor: _Cursor) -> None:
         self._send_started(viewer, cursor)
@@ -196,7 +205,7 @@ class TurnBroadcast:
             for viewer in self._viewers:
                 self.send_rest(viewer)
         try:
-            async with aclosing(self.turn.log.follow()) as batches:
+            async with aclosing(self.turn.journal.follow()) as batches:
                 async for batch in batches:
                     if self._send_batch(batch):
                         await asyncio.wait({self.turn.task}, timeout=_PAUSE)

@@ -5,16 +5,17 @@ An answer comes from a row of the store or, where nothing of a turn is stored, f
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
+from msgspec import structs
 
 from flowground.api.errors import find_wait
 from flowground.app.live_turns import LiveTurn
 from flowground.components import COMPONENTS
 from flowground.components.io import output_kind
-from flowground.core.citations import NumberedPassage, describe_kept, keep_passages
+from flowground.core.citations import describe_kept, keep_passages
 from flowground.core.errors import (
     ComponentFailed,
     EndedByAdmin,
@@ -29,15 +30,10 @@ from flowground.core.errors import (
 from flowground.core.events import (
     Action,
     ActionEvent,
-    ActionLog,
     ComponentFinished,
-    ComponentStarted,
     InnerRun,
-    ModelProgress,
     ModelThought,
-    PassagesFound,
     ThinkingBegan,
-    Token,
     ToolCalled,
     ToolReturned,
     ToolWaits,
@@ -47,6 +43,7 @@ from flowground.core.events import (
     write_arguments,
 )
 from flowground.core.messages import Usage, join_surrogates
+from flowground.core.turn_view import fold
 from flowground.core.words import cut, round_seconds
 from flowground.flows.flow import WHEN
 from flowground.flows.wiring import WiredFlow
@@ -331,27 +328,10 @@ def read_question(started: TurnStarted) -> StoredMessage | None:
 
 def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
     """The answers of a turn that ended, as they would be stored."""
-    texts = dict.fromkeys(started.answer_ids, "")
-    trace: list[ComponentFinished] = []
-    actions = ActionLog()
-    finished: TurnFinished | None = None
-    passages: dict[int, NumberedPassage] = {}
-    for event in turn.log.list_events():
-        match event:
-            case Token():
-                texts[event.component_id] += event.text
-            case ComponentFinished():
-                trace.append(replace(event, text=event.text[:TRACE_CHARS]))
-            case PassagesFound():
-                passages |= {passage.number: passage for passage in event.passages}
-            case TurnFinished():
-                finished = event
-            case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
-                actions.add(event)
-            case TurnStarted() | ComponentStarted() | ModelProgress():
-                pass
-            case _:
-                assert_never(event)
+    view = fold(turn.journal.list_events())
+    finished, passages = view.finished, view.passages
+    texts = dict.fromkeys(started.answer_ids, "") | view.texts
+    trace = tuple(structs.replace(step, text=step.text[:TRACE_CHARS]) for step in view.steps)
     state, error = _explain_end(turn)
     made: list[StoredMessage] = []
     for name, key in started.answer_ids.items():
@@ -370,8 +350,8 @@ def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
                 finish_reason=result.finish_reason if result else None,
                 usage=finished.usage if finished and not made else None,
                 seconds=finished.seconds if finished else None,
-                trace=() if made else tuple(trace),
-                actions=() if made else actions.list_actions(),
+                trace=() if made else trace,
+                actions=() if made else view.action_log.list_actions(),
                 error=error,
                 value=result.value if result else None,
                 kind=kind,
@@ -392,7 +372,7 @@ def _read_added(finished: TurnFinished, started: TurnStarted) -> list[StoredMess
 
 
 def _explain_end(turn: LiveTurn) -> tuple[MessageState, str | None]:
-    match turn.log.error:
+    match turn.journal.error:
         case None:
             return "complete", None
         case RunStopped() | ShuttingDown():

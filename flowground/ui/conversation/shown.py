@@ -118,7 +118,9 @@ class HeldTurns:
         if any(other is turn for _, other in held):
             return
         held.append((place, turn))
-        while len(held) > _MOST_HELD or (len(held) > 1 and sum(other.log.size for _, other in held) > _MOST_HELD_CHARS):
+        while len(held) > _MOST_HELD or (
+            len(held) > 1 and sum(other.journal.size for _, other in held) > _MOST_HELD_CHARS
+        ):
             del held[0]
 
     def add_to(self, page: HistoryPage, place: ConversationPlace) -> HistoryPage:
