@@ -8,8 +8,8 @@ import pytest
 
 from flowground.core.caller import RunRequest
 from flowground.core.errors import ComponentFailed, RunOverBudget
+from flowground.core.events import fold
 from flowground.core.messages import Usage
-from flowground.core.turn_view import fold
 from flowground.runs.runner import run_flow
 from flowground.settings.limits import Limits
 from flowground.store.runs.journals import read_journal

@@ -24,9 +24,10 @@ from flowground.core.events import (
     ToolWaits,
     TurnFinished,
     TurnStarted,
+    TurnView,
+    fold,
 )
 from flowground.core.messages import FallbackUse, Usage
-from flowground.core.turn_view import TurnView, fold
 from flowground.core.values import AddedMessage
 from flowground.runs.journal import Journal, count_numbers
 from flowground.store.runs.journals import read_journal, write_journal

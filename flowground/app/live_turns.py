@@ -18,17 +18,16 @@ from flowground.core.errors import FlowgroundError, UnexpectedFailure
 from flowground.core.events import (
     Event,
     TurnStarted,
+    fold,
 )
-from flowground.core.turn_view import fold
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.journal import Journal
 from flowground.runs.repeatable_run import AnswerGone, IdempotencyKeyReused, RunInterrupted, RunUnfinished
 from flowground.runs.running import Interruptions
 from flowground.store import Store
 from flowground.store.runs import idempotency
-from flowground.store.runs.idempotency import IdempotencyKey, KeptRun
+from flowground.store.runs.idempotency import IdempotencyKey, KeptRun, read_receipt
 from flowground.store.runs.journals import read_journal
-from flowground.store.runs.receipts import read_receipt
 
 _log = logging.getLogger(__name__)
 _FIRST_SECONDS = 30.0

@@ -10,10 +10,11 @@ event.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -333,6 +334,45 @@ def _end_action(event: ActionEvent) -> Action:
             return ModelThought(event, "", 0)
         case _:
             return event
+
+
+@dataclass(slots=True)
+class TurnView:
+    """A turn as its events so far tell it. `texts` are the streamed texts of its answers by component, `steps` the
+    components that ended, `passages` those that may be cited, by number."""
+
+    started: TurnStarted | None = None
+    texts: dict[str, str] = field(default_factory=dict)
+    steps: list[ComponentFinished] = field(default_factory=list)
+    action_log: ActionLog = field(default_factory=ActionLog)
+    passages: dict[int, NumberedPassage] = field(default_factory=dict)
+    finished: TurnFinished | None = None
+
+
+def fold(events: Iterable[Event]) -> TurnView:
+    """The view of these events, which come in their order."""
+    view = TurnView()
+    pieces: defaultdict[str, list[str]] = defaultdict(list)
+    for event in events:
+        match event:
+            case Token():
+                pieces[event.component_id].append(event.text)
+            case ComponentFinished():
+                view.steps.append(event)
+            case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
+                view.action_log.add(event)
+            case PassagesFound():
+                view.passages |= {passage.number: passage for passage in event.passages}
+            case TurnStarted():
+                view.started = event
+            case TurnFinished():
+                view.finished = event
+            case ComponentStarted() | ModelProgress():
+                pass
+            case _:
+                assert_never(event)
+    view.texts = {name: "".join(found) for name, found in pieces.items()}
+    return view
 
 
 def bound_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:

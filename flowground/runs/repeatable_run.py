@@ -19,8 +19,7 @@ from flowground.core.errors import (
     RunStopped,
     StoppedByAdmin,
 )
-from flowground.core.events import TurnFinished
-from flowground.core.turn_view import TurnView
+from flowground.core.events import TurnFinished, TurnView
 from flowground.providers.base import Provider
 from flowground.store.runs.idempotency import IdempotencyKey, digest_request
 from flowground.tools.functions import OwnFunction

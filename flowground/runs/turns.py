@@ -39,10 +39,11 @@ from flowground.core.events import (
     ToolWaits,
     TurnFinished,
     TurnStarted,
+    TurnView,
+    fold,
     list_notes,
 )
 from flowground.core.messages import Decision, Usage
-from flowground.core.turn_view import TurnView, fold
 from flowground.core.values import AddedMessage, PastMessage
 from flowground.flows.tweaks import apply_tweaks, refuse_missing
 from flowground.flows.wiring import WiredFlow, keeps_messages

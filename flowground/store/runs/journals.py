@@ -37,9 +37,9 @@ from flowground.core.events import (
     ToolWaits,
     TurnFinished,
     TurnStarted,
+    fold,
 )
 from flowground.core.messages import Usage
-from flowground.core.turn_view import fold
 from flowground.core.values import AddedMessage
 from flowground.store import tables
 from flowground.store.runs.records import TRACE_CHARS, RunRecord, StoredMessage

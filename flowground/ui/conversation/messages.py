@@ -39,11 +39,11 @@ from flowground.core.events import (
     ToolWaits,
     TurnFinished,
     TurnStarted,
+    fold,
     list_notes,
     write_arguments,
 )
 from flowground.core.messages import Usage, join_surrogates
-from flowground.core.turn_view import fold
 from flowground.core.words import cut, round_seconds
 from flowground.flows.flow import WHEN
 from flowground.flows.wiring import WiredFlow
