@@ -32,7 +32,7 @@ async def ask(store: Store, *names: str, state: str = "complete", **other: str) 
         trace = (ComponentFinished("Model", "LanguageModel", 0.1, f"thought {name}"),)
         more: dict[str, Any] = {"id": f"a{name}", "run_id": run.id, "model": "echo:one", "trace": trace}
         answer = said(f"answer {name}", "assistant", state=state, at=datetime.now(UTC), **more)
-        ended = {"run": replace(run, status="complete"), "journal": make_journal(answer)}
+        ended: dict[str, Any] = {"run": replace(run, status="complete"), "journal": make_journal(answer)}
         await store.write(turns.finish_turn, **place, answers=[answer], **ended)
 
 

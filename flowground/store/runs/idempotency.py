@@ -1,6 +1,6 @@
 """Idempotency keys, by which a repeated request is recognized: it is answered from the journal of the first one's run.
 
-A key is kept for a day. The previous release kept a receipt for its repeats in place of a journal; it is read, and no more written.
+A key is kept for a day. The previous release kept a receipt for its repeats in place of a journal: it is still read.
 """
 
 import json
