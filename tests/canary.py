@@ -16,8 +16,8 @@ from flowground.settings.limits import PublicSettings
 from flowground.store import Store
 from flowground.store.people import removals
 from flowground.store.runs import feedback, progress, turns
-from flowground.store.runs.progress import TextsSoFar
 from flowground.store.runs.records import RunRecord, StoredMessage
+from tests.run_rows import keep
 from tests.stored import make_journal
 from tests.waiting import eventually, list_files
 
@@ -76,8 +76,7 @@ async def take(
     )
     answer = str(uuid4())
     for share in (3, 2, 1) if interrupts else ():
-        so_far = TextsSoFar(run.id, **place, answers={answer: said[: len(said) // share]})
-        await store.write(progress.keep_texts, texts=[so_far])
+        await keep(store, run.id, {answer: said[: len(said) // share]}, **place)
     if interrupts:
         await store.write(progress.interrupt_runs, holders=["h"])
     steps = (("Prompt", f"a prompt: {said}"), ("Model", said))

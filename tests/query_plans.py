@@ -8,7 +8,8 @@ from psycopg import Cursor
 from sqlalchemy import Connection
 
 GROWING = (
-    *("sessions", "messages", "runs", "run_contents", "idempotency_keys", "ratings", "shared_chats", "journals"),
+    *("sessions", "messages", "runs", "run_contents", "journals", "run_events", "idempotency_keys"),
+    *("ratings", "shared_chats"),
     *("tokens", "sign_ins", "password_links", "access_requests", "group_members", "audit", "presets"),
     *("session_pins", "turn_overrides", "files", "tickets", "attempts", "known_addresses", "used_ids"),
 )

@@ -1,15 +1,17 @@
 """Runs in the store that have begun, what they said so far, and what is there of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from flowground.core.events import Event, Token, TurnStarted
 from flowground.store import Store, tables
-from flowground.store.runs import progress, turns
-from flowground.store.runs.progress import TextsSoFar
+from flowground.store.runs import chunks, turns
+from flowground.store.runs.chunks import Chunk
+from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.stored import list_messages, list_runs
 
@@ -28,8 +30,21 @@ async def begin(store: Store, run_id: str, *, holder: str) -> RunRecord:
     return run
 
 
-async def keep(store: Store, run_id: str, answers: dict[str, str]) -> None:
-    await store.write(progress.keep_texts, texts=[TextsSoFar(run_id, **HERE, answers=answers)])
+def started(run_id: str, answers: Iterable[str], session_id: str = "s") -> TurnStarted:
+    """The first event of a run whose answers have these ids, by which its components are called too."""
+    return TurnStarted(run_id, "echo", session_id, now(), f"{run_id} question", "Hi", {key: key for key in answers})
+
+
+async def keep(
+    store: Store, run_id: str, answers: Mapping[str, str], *, before: Mapping[str, str] | None = None, **place: str
+) -> None:
+    """A running run has said this so far; `before`: what was kept of it already."""
+    session = make_session_key(**HERE | place)
+    after = 1 + sum(map(len, before.values())) if before else 0
+    events: list[Event] = [] if before else [started(run_id, answers, place.get("session_id", "s"))]
+    events += [Token(key, text[len((before or {}).get(key, "")) :]) for key, text in answers.items()]
+    last = 1 + sum(map(len, answers.values()))
+    await store.write(chunks.keep, chunks=[Chunk.of(run_id, session, after, last, events)])
 
 
 async def said(store: Store) -> list[tuple[str, str, str]]:
@@ -59,4 +74,4 @@ def list_journals(connection: Connection) -> list[str]:
 
 
 def contents(connection: Connection) -> list[Any]:
-    return [tuple(row) for row in connection.execute(select(tables.run_contents))]
+    return [tuple(row) for row in connection.execute(select(tables.run_events))]

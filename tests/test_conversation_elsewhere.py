@@ -13,15 +13,14 @@ import requests
 from websockets.exceptions import ConnectionClosed
 
 from flowground.api.app import create_api
-from flowground.app import own_runs
+from flowground.app import own_runs, runs_elsewhere
 from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER
 from flowground.settings import Settings
 from flowground.store import Store
-from flowground.store.runs import progress, turns
-from flowground.store.runs.progress import TextsSoFar
+from flowground.store.runs import chunks, turns
 from flowground.store.runs.records import RunRecord, StoredMessage
-from flowground.ui.conversation import broadcast
+from tests import run_rows
 from tests.acting import ASKING_FIRST, SUM
 from tests.api.serving import serving
 from tests.browser import Browser
@@ -56,8 +55,7 @@ def test_an_answer_of_another_server_grows_to_its_end(servers: Pair) -> None:
         here.say(" ".join(f"word{number}" for number in range(160)))
         run = here.read_until("started")["run"]
         assert there.show(here.session)["messages"][-1]["role"] == "user"
-        started = there.read()
-        assert (started["type"], started["run"], started["elsewhere"]) == ("started", run, True)
+        assert there.read_until("started")["run"] == run
         for page in (before, there):
             refused = page.refuse("Also this")["text"]
             assert refused == "An answer is still being written in this conversation."
@@ -99,7 +97,7 @@ def test_of_a_server_that_died_its_words_stay_or_the_question_alone(servers: Pai
                 here.say("Go")
                 here.read_until("started")
                 there.show(here.session)
-            assert silent.read_until("started")["answers"] == []
+            silent.read_until("started")
             long.read_until("text")
             first.kill()
         ended = long.read_until("ended")
@@ -135,30 +133,33 @@ def begin(store: Store, **question: Any) -> RunRecord:
     return run
 
 
-def keep(store: Store, **texts: str) -> None:
-    asyncio.run(store.write(progress.keep_texts, texts=[TextsSoFar("r", **PLACE, answers=texts)]))
+def keep(store: Store, before: dict[str, str], **texts: str) -> None:
+    asyncio.run(run_rows.keep(store, "r", texts, before=before, **PLACE))
 
 
 def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, idle: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    look = progress.poll_runs
+    look = chunks.poll
 
-    def count(*args: Any, **given: Any) -> progress.PolledRuns:
-        looks.append(len(given["sizes"]))
+    def count(*args: Any, **given: Any) -> chunks.Polled:
+        looks.append(len(given["after"]))
         return look(*args, **given)
 
-    monkeypatch.setattr(progress, "poll_runs", count)
-    monkeypatch.setattr(broadcast, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(chunks, "poll", count)
+    monkeypatch.setattr(runs_elsewhere, "_LOOK_SECONDS", 0.2)
     begin(idle)
+    keep(idle, {}, a="", b="")
     pages = [TalkHere(app, "talk") for _ in range(50)]
     for page in pages:
         page.show("elsewhere")
-        assert page.read_until("started")["answers"] == []
+        assert [answer["id"] for answer in page.read_until("started")["answers"]] == ["a", "b"]
     pages[0].send("again", id="again", session="elsewhere", message="q")
     assert "still being written" in pages[0].read_until("refused")["text"]
     before = len(looks)
-    for texts in ({"a": "Half a pair \ud83d", "b": ""}, {"a": "Half a pair \ud83d\udc4b", "b": "Two"}):
-        keep(idle, **texts)
+    said = {"a": "", "b": ""}
+    for texts in ({"a": "So", "b": ""}, {"a": "So far", "b": "Two"}):
+        keep(idle, said, **texts)
+        said = texts
         for page in pages:
             page.read_until("text")
     assert len(looks) - before < len(pages)
@@ -172,7 +173,7 @@ def test_all_pages_are_told_by_one_look_at_a_time(app: Runtime, idle: Store, mon
         ended = page.read_until("ended")
         assert [message["id"] for message in ended["messages"]] == ["a", "b"]
         assert join_texts(page.told)["b"] == "Two"
-        assert read_text(page.told, ended).startswith("Half a pair ")
+        assert read_text(page.told, ended).startswith("So far")
 
 
 def test_pages_that_were_open_before_are_told_when_rights_are_looked_at(app: Runtime, idle: Store) -> None:
@@ -182,6 +183,7 @@ def test_pages_that_were_open_before_are_told_when_rights_are_looked_at(app: Run
         page.show("elsewhere")
     stranger.show("another")
     begin(idle)
+    keep(idle, {}, a="")
     app.store.on_rights_change()
     told = [page.read_until("conversation", "behind")["type"] for page in pages]
     assert sorted(told) == ["behind"] * 3 + ["conversation"] * 5

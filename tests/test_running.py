@@ -6,11 +6,13 @@ from typing import Any, cast
 import pytest
 
 from flowground.core.errors import StoreUnavailable
-from flowground.core.events import ToolCalled, ToolWaits
+from flowground.core.events import Token, ToolCalled, ToolWaits
+from flowground.core.messages import join_surrogates
+from flowground.runs.journal import Journal
 from flowground.runs.running import RunningRuns
 from flowground.store import Store
-from flowground.store.runs import progress, requests, turns
-from tests.run_rows import HERE, begin, eventually, has_status, statuses
+from flowground.store.runs import chunks, progress, requests, turns
+from tests.run_rows import HERE, begin, eventually, has_status, started, statuses
 
 pytestmark = pytest.mark.anyio
 
@@ -21,24 +23,25 @@ class Speaking:
     is_kept, usage, address = True, None, HERE
     asked_instead: tuple[str, ...] = ()
 
-    def __init__(self, text: str = "") -> None:
-        self.text = text
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.journal.append(started("r", ["r answer"]))
 
-    @property
-    def text_chars(self) -> int:
-        return len(self.text)
+    def say(self, text: str) -> None:
+        self.journal.append(Token("r answer", text))
 
     def list_waiting(self) -> list[ToolWaits]:
         return []
 
-    def read_texts(self) -> dict[str, str]:
-        return {"r answer": self.text}
 
-
-def add(running: RunningRuns, run_id: str, text: str = "") -> Speaking:
-    speaking: Any = Speaking(text)
+def add(running: RunningRuns, run_id: str) -> Speaking:
+    speaking: Any = Speaking()
     running.add(run_id, speaking)
     return cast(Speaking, speaking)
+
+
+async def read_kept(store: Store) -> dict[str, str]:
+    return progress.read_texts(await store.read(chunks.read, run_id="r"))
 
 
 async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
@@ -47,12 +50,16 @@ async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
     speaking = add(running, "r")
 
     async def is_kept() -> bool:
-        return await store.read(progress.read_texts, run_id="r") == {"r answer": speaking.text}
+        return await read_kept(store) == {"r answer": said}
 
     assert not running.was_kept("r")
-    for text in ("One", "One two"):
-        speaking.text = text
+    said = raw = ""
+    for text in ("One", " two", " half a pair \ud83d", "\udc4b"):
+        speaking.say(text)
+        raw += text
+        said = join_surrogates(raw).rstrip("\ufffd")
         await eventually(is_kept)
+    assert said == "One two half a pair 👋"
     assert running.was_kept("r")
     running.discard("r")
     await running.close()
@@ -78,12 +85,12 @@ async def test_a_run_that_is_over_soon_is_never_written(store: Store) -> None:
     await begin(store, "r", holder="h")
     running = RunningRuns(store, seconds=4)
     speaking = add(running, "r")
-    for text in ("One", "One two"):
-        speaking.text = text
+    for text, whole in (("One", "One"), (" two", "One two")):
+        speaking.say(text)
         kept: dict[str, str] = {}
-        while kept != {"r answer": text}:
-            add(running, "short", "Hello")
-            kept = await store.read(progress.read_texts, run_id="r")
+        while kept != {"r answer": whole}:
+            add(running, "short").say("Hello")
+            kept = await read_kept(store)
             assert not running.was_kept("short")
             running.discard("short")
     running.discard("r")

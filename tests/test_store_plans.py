@@ -17,6 +17,7 @@ from flowground.store.people.access_requests import SearchedWord
 from flowground.store.people.members import MemberFilter
 from flowground.store.people.tokens import TokenFilter
 from flowground.store.runs import (
+    chunks,
     conversations,
     erasing,
     feedback,
@@ -73,11 +74,11 @@ def each(arguments: dict[str, Any], *jobs: Callable[..., object]) -> list[Job]:
 JOBS = [
     # A run begins, goes on and ends
     one(turns.begin_turn, **HERE, message=replace(ASKED, id="n", run_id="n"), run=replace(RUN, id="n")),
-    one(progress.keep_texts, texts=[progress.TextsSoFar("r", **HERE, answers={"a": "So far"})]),
+    one(chunks.keep, chunks=[chunks.Chunk("r", SESSION, 1, 3, "[]")]),
     one(turns.finish_turn, **HERE, answers=[replace(ASKED, id="a", role="assistant")], run=RUN, journal=("a", "[]")),
     *(one(progress.find_run, run_id="r"), one(progress.list_answers, run=RUN), one(progress.list_holders)),
     *(one(progress.list_places_elsewhere, holder="another"), one(progress.interrupt_runs, holders=["dead"])),
-    one(progress.poll_runs, sizes={"r": 0, "k": 0}, most_chars=9),
+    *(one(chunks.poll, after={"r": 0, "k": 0}, most_chars=9), one(chunks.read, run_id="r")),
     one(progress.end_lost_runs, holder="h", before=2e9, known=["k"]),
     *(one(idempotency.forget, before=2e9), one(idempotency.find_first_request, key_id="k")),
     *(one(idempotency.find_kept_run, run_id="r"), one(usage.list_running, most=50)),

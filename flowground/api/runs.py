@@ -18,7 +18,7 @@ from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, Shape
 from flowground.core.errors import EventsGone, InvalidRequest, NotAllowed, hide_component
 from flowground.core.messages import Decision
-from flowground.store.runs import progress
+from flowground.store.runs import chunks, progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 router = APIRouter(
@@ -140,7 +140,7 @@ async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[st
     if run.status == "running":
         texts = runtime.running.read_texts(run.id)
         if texts is None:  # another process runs it, or it has just ended
-            texts = await runtime.store.read(progress.read_texts, run_id=run.id)
+            texts = progress.read_texts(await runtime.store.read(chunks.read, run_id=run.id))
             now = await runtime.store.read(progress.find_run, run_id=run.id)
             run = now or run
     data: dict[str, Any] = {}

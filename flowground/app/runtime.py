@@ -24,6 +24,7 @@ from flowground.access.sign_in import SignIn
 from flowground.app.library import Library
 from flowground.app.live_turns import IdempotencyCache, LiveTurn, StreamTurns
 from flowground.app.retention import FILES, REMOVED, RetentionTask
+from flowground.app.runs_elsewhere import RunsElsewhere
 from flowground.components.base import LookUp, Outside
 from flowground.components.schemas import find_wrong_schema
 from flowground.core.caller import LOCAL_OWNER, WHOSE, Caller, RunRequest
@@ -112,6 +113,7 @@ class Runtime:
         self.running = RunningRuns(self.store)
         self.switches = Switches(self.store, self.running, self.models)
         self.interruptions = Interruptions(self.store)
+        self.elsewhere = RunsElsewhere(self.store, self.interruptions)
         self._page_turns: dict[tuple[str, str, str], LiveTurn] = {}
         self.on_page_turn: Callable[[LiveTurn], None] = lambda _: None
         """Called with every turn that begins on a page, before its first event."""
@@ -141,6 +143,7 @@ class Runtime:
     async def close(self) -> None:
         """Stops runs and closes everything; nothing acknowledged is lost."""
         await self.stop_runs(0)
+        self.elsewhere.stop()
         await self.interruptions.close()
         await self.switches.close()
         await self.running.close()

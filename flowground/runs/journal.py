@@ -59,6 +59,11 @@ class Journal:
         """The number of present followers."""
         return len(self._followers)
 
+    @property
+    def count(self) -> int:
+        """The number of the last event."""
+        return self._count
+
     def append(self, event: Event) -> None:
         """Adds the next event."""
         self.size += _count_chars(event)
@@ -90,7 +95,7 @@ class Journal:
         try:
             while True:
                 news.clear()
-                if batch := self._read_after(after):
+                if batch := self.list_after(after, most=_MOST_AT_ONCE):
                     after = batch[-1].number
                     yield batch
                 elif self._is_ended:
@@ -113,13 +118,13 @@ class Journal:
                 yield Token(event.component_id, event.text[:left])
             return
 
-    def _read_after(self, after: int) -> list[NumberedEvent]:
-        """The next events after this number that are there now."""
+    def list_after(self, after: int, *, most: int | None = None) -> list[NumberedEvent]:
+        """The events after this number that are there now, the first `most`."""
         if after >= self._count:
             return []
         self._close_text()
         first = bisect_right(self._entries, after, key=_read_number)
-        batch = self._entries[first : first + _MOST_AT_ONCE]
+        batch = self._entries[first : None if most is None else first + most]
         number, event = batch[0]
         if isinstance(event, Token) and (left := number - after) < len(event.text):
             batch[0] = NumberedEvent(number, Token(event.component_id, event.text[-left:]))

@@ -1,7 +1,7 @@
 """The runs of this process (their stops, their text so far), and the end of runs whose process died.
 
-A run that ends soon costs two entries in a dictionary. The text of longer runs is written after half a second, then
-every two seconds, all at once, so that what people had read survives a process that dies. Whether a process lives is
+A run that ends soon costs two entries in a dictionary. The events of longer runs are written after half a second, then
+every second, all at once, so that what people had read survives a process that dies. Whether a process lives is
 decided by its lock (`Store.process`), never by a clock.
 """
 
@@ -21,17 +21,18 @@ from flowground.core.events import ToolWaits
 from flowground.core.messages import Decision, Usage
 from flowground.core.words import count
 from flowground.flows.wiring import WiredFlow
+from flowground.runs.journal import Journal
 from flowground.store import Store
-from flowground.store.runs import progress, requests
-from flowground.store.runs.progress import TextsSoFar
+from flowground.store.runs import chunks, conversations, progress, requests
+from flowground.store.runs.chunks import Chunk
 
 _log = logging.getLogger(__name__)
 WriteEnd = Callable[[], Awaitable[object]]
-_KEEP_SECONDS = 2.0
-_SOON = 0.25
-"""Part of `_KEEP_SECONDS` after which a run's first text is written; a shorter run costs no statement."""
+_KEEP_SECONDS = 1.0
+_SOON = 0.5
+"""Part of `_KEEP_SECONDS` after which a run's first events are written; a shorter run costs no statement."""
 _MOST_CHARS = 1_000_000
-"""Characters of texts that are written at once, of the runs that waited longest; joining more would block the loop."""
+"""Characters that are written at once, of the runs that waited longest; encoding more would block the loop."""
 _MOST_LATE = 1_000
 """Ends of runs that wait to be written. Of further runs only the failure is stored, once the others are written."""
 _SETTLED = 2.0
@@ -58,8 +59,8 @@ class RunningTurn(Protocol):
         """Whether its messages are stored."""
 
     @property
-    def text_chars(self) -> int:
-        """Characters of its text so far."""
+    def journal(self) -> Journal:
+        """Its events so far."""
 
     @property
     def usage(self) -> Usage | None:
@@ -112,7 +113,7 @@ class _RunHere:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     began: float = field(default_factory=time.monotonic)
     kept: int = 0
-    """Characters of the text that was written last."""
+    """The number of the last event that was written."""
     is_kept: bool = False
 
 
@@ -207,7 +208,7 @@ class RunningRuns:
         return {run_id: here.run for run_id, here in self._runs.items()}
 
     def was_kept(self, run_id: str) -> bool:
-        """Whether some text of the run was written, or may have been."""
+        """Whether some event of the run was written, or may have been."""
         run = self._runs.get(run_id)
         return run is not None and run.is_kept
 
@@ -249,10 +250,10 @@ class RunningRuns:
         is_time = now - self._wrote_all >= self._seconds
         if is_time:
             self._wrote_all = now
-        texts = self._collect(began_by=now - self._seconds * _SOON, is_time=is_time)
+        grown = self._collect(began_by=now - self._seconds * _SOON, is_time=is_time)
         waiting = self._collect_waiting()
-        if texts or waiting or (is_time and (self._late or self._dropped_at)):
-            self._writing = asyncio.ensure_future(self._write(texts, waiting))
+        if grown or waiting or (is_time and (self._late or self._dropped_at)):
+            self._writing = asyncio.ensure_future(self._write(grown, waiting))
 
     def _collect_waiting(self) -> dict[str, Sequence[ToolWaits]]:
         """The waiting calls of runs for which they differ from what was written for other processes."""
@@ -263,31 +264,35 @@ class RunningRuns:
         }
         return found | dict.fromkeys(gone, ())
 
-    def _collect(self, *, began_by: float, is_time: bool) -> list[TextsSoFar]:
-        """Texts that are not written yet; unless `is_time`, only of runs of which nothing was written."""
-        found: list[TextsSoFar] = []
+    def _collect(self, *, began_by: float, is_time: bool) -> list[Chunk]:
+        """Events that are not written yet; unless `is_time`, only of runs of which nothing was written."""
+        found: list[Chunk] = []
         chars = 0
         for run_id, here in [*self._runs.items()]:
-            size = here.run.text_chars
-            is_due = size > here.kept and here.began <= began_by and (is_time or not here.is_kept)
-            if is_due and here.run.is_kept and (not found or chars + size <= _MOST_CHARS):
-                chars += size
-                here.is_kept = True  # or may be kept, where the outcome of the write is unknown
-                found.append(TextsSoFar(run_id, **here.run.address, answers=here.run.read_texts()))
-                self._runs[run_id] = self._runs.pop(run_id)
+            is_due = here.run.is_kept and here.began <= began_by and (is_time or not here.is_kept)
+            if not is_due or chars > _MOST_CHARS or not (news := here.run.journal.list_after(here.kept)):
+                continue
+            session = conversations.make_session_key(**here.run.address)
+            chunk = Chunk.of(run_id, session, here.kept, news[-1].number, [item.event for item in news])
+            if chunk.last == here.kept:
+                continue
+            chars += len(chunk.body)
+            here.is_kept = True  # or may be kept, where the outcome of the write is unknown
+            found.append(chunk)
+            self._runs[run_id] = self._runs.pop(run_id)
         return found
 
-    async def _write(self, texts: Sequence[TextsSoFar], waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
+    async def _write(self, grown: Sequence[Chunk], waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
         with suppress(StoreUnavailable):  # the store has logged it; the next write has more
             if waiting:
                 await self.store.write(requests.note_waiting, waiting=waiting)
                 published = self._published_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
                 self._published_waiting = {run_id: digests for run_id, digests in published.items() if digests}
-            if texts:
-                await self.store.write(progress.keep_texts, texts=texts)
-            for written in texts:
-                if here := self._runs.get(written.run_id):
-                    here.kept = sum(map(len, written.answers.values()))
+            if grown:
+                await self.store.write(chunks.keep, chunks=grown)
+            for chunk in grown:
+                if here := self._runs.get(chunk.run_id):
+                    here.kept = chunk.last
             while self._late:
                 await self._write_end(self._late.popleft())
             await self._end_dropped_runs()

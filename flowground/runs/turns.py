@@ -35,7 +35,6 @@ from flowground.core.events import (
     Event,
     OutputResult,
     RunFinished,
-    Token,
     ToolWaits,
     TurnFinished,
     TurnStarted,
@@ -148,7 +147,6 @@ class TurnRecord:
     budget: RunBudget
     started: float = field(default_factory=time.perf_counter)
     journal: Journal = field(default_factory=Journal)
-    text_chars: int = 0
     results: dict[str, str] = field(default_factory=dict)
     """The texts of the answers by component, once the run is complete."""
     approvals: Approvals = field(init=False)
@@ -226,6 +224,7 @@ class TurnRecord:
         except StoreUnavailable as error:
             self.is_saved = True
             raise self._give_up(error) from None
+        self.journal.append(self.turn)
         self.running.add(self.turn.run_id, self)
 
     async def _begin_version(self, version_of: str, begun: Mapping[str, Any]) -> None:
@@ -259,8 +258,6 @@ class TurnRecord:
     def note(self, event: ComponentEvent) -> None:
         """Records the run's next event."""
         self.journal.append(event)
-        if isinstance(event, Token):
-            self.text_chars += len(event.text)
 
     async def finish(self, end: RunFinished) -> TurnFinished:
         """Stores the answers and returns the turn's end. Where every output was skipped, the first gets an empty
@@ -387,7 +384,7 @@ class TurnRecord:
         messages = [*answers, question] if question else answers
         if not messages:
             return None
-        events: list[Event] = [self.turn, *self.journal.list_events()]
+        events: list[Event] = [*self.journal.list_events()] or [self.turn]
         failure = outcome if isinstance(outcome, FlowgroundError) else None
         if isinstance(outcome, TurnFinished):
             events.append(outcome)

@@ -430,7 +430,19 @@ def m045_journals(connection: Connection) -> None:
             version INTEGER NOT NULL,
             body TEXT NOT NULL,
             FOREIGN KEY (message) REFERENCES messages (position) ON DELETE CASCADE
-        )
+        );
+        CREATE TABLE run_events (
+            run TEXT NOT NULL,
+            session TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            PRIMARY KEY (run, first),
+            FOREIGN KEY (run) REFERENCES runs (id) ON DELETE CASCADE,
+            FOREIGN KEY (session) REFERENCES sessions (id) ON DELETE CASCADE
+        );
+        CREATE INDEX run_events_in_session ON run_events (session)
         """.replace("BIGINT", "INTEGER" if connection.dialect.name == "sqlite" else "BIGINT"),
     )
 

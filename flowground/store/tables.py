@@ -397,14 +397,25 @@ IS_RUNNING = runs.c.status == literal_column("'running'")
 """Written so that both databases recognize the index's condition: a bound value, or `… = 1`, would hide it."""
 
 run_contents = make_table(
-    # A run's request beside its message, and its texts so far: deleted with the conversation, while the run's facts
-    # stay. Only runs with such contents have a row. `answers` maps ids of messages to their text so far;
-    # `receipt` is what a repeated request is answered from (`receipts`).
+    # A run's request beside its message: deleted with the conversation, while the run's facts stay. Only runs with
+    # such contents have a row. The previous release has the texts so far in `answers`, by the ids of messages, and in
+    # `receipt` what it answers a repeated request from.
     "run_contents",
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     *allow(Text, "request", "answers", "receipt"),
     Index("run_contents_in_session", "session"),
+)
+
+run_events = make_table(
+    # What a running run's journal has so far (`runs.chunks`): these rows go with its end, and with the conversation.
+    "run_events",
+    Column("run", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("first", Integer, primary_key=True, autoincrement=False),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    *need(Integer, "last", "version"),
+    *need(Text, "body"),
+    Index("run_events_in_session", "session"),
 )
 
 stop_requests = make_table(

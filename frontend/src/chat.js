@@ -69,8 +69,8 @@ export class View {
     this.trigger = trigger;
     /** What was said on this page and is not begun yet. */
     this.pending = null;
-    /** A run whose answers come: `answers` are drawn messages by their ids, `unnamed` is one whose id is not known yet,
-     * `first` what is told of the run goes to.
+    /** A run whose answers come: `answers` are drawn messages by their ids, what is told of the run goes to the
+     * `first`.
      * @type {Record<string, any> | null} */
     this.turn = null;
     this.isLoaded = this.isAsking = this.isFetched = false;

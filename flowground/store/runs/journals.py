@@ -49,7 +49,8 @@ _STEPS_MOST = 32_000
 """Most characters of all texts of a run's steps together."""
 _INNER_MOST = 16_000
 """Most characters of all texts of the flows that a run's components ran, together."""
-_VERSION = 1
+VERSION = 1
+"""The version of the rows that this release writes; it reads no other."""
 _MARK = "\0"
 _j = tables.journals.c
 _m = tables.messages.c
@@ -107,6 +108,16 @@ def write_journal(
         failed = error.get("component_id")
         kept.append(_Failed(error, {failed: names.get(failed, failed)} if failed else {}))
     return _encode(kept)
+
+
+def encode_events(events: Sequence[Event]) -> str:
+    """Events as JSON text, without any reference; they are none that ends a run."""
+    return _encode([event for event in events if not isinstance(event, TurnFinished)])
+
+
+def decode_events(body: str) -> list[Event]:
+    """The inverse of `encode_events`."""
+    return [event for event in _DECODER.decode(body) if not isinstance(event, _Ended | _Failed)]
 
 
 def _encode(kept: Sequence[_Kept]) -> str:
@@ -370,7 +381,7 @@ def _write_row(database: str) -> Statement:
 
 def add_journal(connection: Connection, *, message: str, body: str) -> None:
     """Stores a run's journal beside the message with this id: the run's first answer, or its question."""
-    row = {"version": _VERSION, "body": body, "at": message}
+    row = {"version": VERSION, "body": body, "at": message}
     _write_row(connection.dialect.name).run(connection, row)
 
 
@@ -378,7 +389,7 @@ def find_journals(connection: Connection, messages: Iterable[StoredMessage]) -> 
     """The journals beside these messages as they are stored, by the message's id."""
     ids = [message.id for message in messages]
     wanted = select(_m.id, _j.body).join_from(tables.journals, tables.messages, _m.position == _j.message)
-    rows = connection.execute(wanted.where(_m.id.in_(ids), _j.version == _VERSION))
+    rows = connection.execute(wanted.where(_m.id.in_(ids), _j.version == VERSION))
     return {row.id: row.body for row in rows}
 
 

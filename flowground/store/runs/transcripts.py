@@ -254,6 +254,8 @@ def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
         connection.execute(insert(tables.sessions).values({**row, "id": key, "owner": new}))
         connection.execute(update(tables.messages).where(_m.session == row["id"]).values(session=key))
         connection.execute(update(tables.run_contents).where(_c.session == row["id"]).values(session=key))
+        here = tables.run_events.c.session == row["id"]
+        connection.execute(update(tables.run_events).where(here).values(session=key))
         connection.execute(update(tables.session_pins).where(_p.session == row["id"]).values(session=key, owner=new))
     connection.execute(delete(tables.sessions).where(_s.owner == old))
     for table in (tables.runs, tables.presets, tables.files):

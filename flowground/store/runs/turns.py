@@ -13,10 +13,10 @@ from sqlalchemy import (
     Connection,
     bindparam,
     case,
+    delete,
     func,
     insert,
     literal_column,
-    null,
     select,
     update,
 )
@@ -68,7 +68,7 @@ _TOUCH = Statement(
         - select(func.count()).where(_m.id == bindparam("id")).correlate(None).scalar_subquery(),
     )
 )
-_CLEAR_TEXTS = Statement(update(tables.run_contents).where(_c.run_id == bindparam("run_id")).values(answers=null()))
+_CLEAR_CHUNKS = Statement(delete(tables.run_events).where(tables.run_events.c.run == bindparam("run_id")))
 _FIND_MESSAGE = Statement(select(_m.id).where(_m.id == bindparam("id")))
 _FIND_RUN = Statement(select(_r.status, _r.error_code).where(_r.id == bindparam("id")))
 
@@ -220,7 +220,7 @@ def finish_turn(
 
     A run that has ended already stays as it ended, with its answers. A run that was marked as interrupted keeps the
     mark, and its answers replace what was left. `journal` is a message's id and what
-    `journals.write_journal` wrote; `was_kept`: texts so far were kept (`progress.keep_texts`) and are deleted now.
+    `journals.write_journal` wrote; `was_kept`: chunks of it were kept (`chunks.keep`) and are deleted now.
     """
     session = make_session_key(flow_id, owner, session_id)
     kind = connection.dialect.name
@@ -233,7 +233,7 @@ def finish_turn(
     if journal:
         add_journal(connection, message=journal[0], body=journal[1])
     if was_kept:
-        _CLEAR_TEXTS.run(connection, {"run_id": run.id})
+        _CLEAR_CHUNKS.run(connection, {"run_id": run.id})
 
 
 def end_run(connection: Connection, *, run: RunRecord, may_come_yet: bool = False) -> None:

@@ -7,14 +7,14 @@ polled in the store, all of them in one read, and not at all while no socket sho
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Protocol, assert_never
 
 from flowground.app.live_turns import LiveTurn
-from flowground.app.runtime import Runtime
+from flowground.app.runs_elsewhere import RunElsewhere
 from flowground.core.citations import LONGEST_MARK, NumberedPassage, describe_passages, find_cited, keep_passages
 from flowground.core.errors import (
     EndedByAdmin,
@@ -22,7 +22,6 @@ from flowground.core.errors import (
     InvalidRequest,
     RunStopped,
     ShuttingDown,
-    StoreUnavailable,
 )
 from flowground.core.events import (
     ActionEvent,
@@ -43,8 +42,6 @@ from flowground.core.events import (
 )
 from flowground.core.messages import join_surrogates
 from flowground.runs.journal import NumberedEvent
-from flowground.store.runs import conversations, progress
-from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.ui.conversation.messages import (
     Visibility,
     encode,
@@ -58,11 +55,8 @@ from flowground.ui.conversation.messages import (
 
 _PAUSE = 0.1
 """Seconds between two pieces of a growing text; the first one comes at once."""
-
-_LOOK_SECONDS = 1.0
-_RUNS_PER_LOOK = 200
-_CHARS_PER_LOOK = 1_000_000
-"""Most runs of one look, and most characters that it reads. Runs that waited longest come first."""
+Turn = LiveTurn | RunElsewhere
+"""A turn of this process, or as far as it is known of another's."""
 
 
 class Viewer(Protocol):
@@ -83,20 +77,23 @@ class Viewer(Protocol):
     def put(self, frame: str) -> None:
         """Sends a frame."""
 
-    def name_turn(self, turn: LiveTurn) -> str | None:
+    def name_turn(self, turn: Turn) -> str | None:
         """Its page's name for the message, if the page sent the message."""
 
     def send_waiting(self, turn: LiveTurn) -> None:
         """Sends that the turn waits until the process may run it."""
 
-    def refuse(self, turn: LiveTurn, error: FlowgroundError) -> None:
+    def refuse(self, turn: Turn, error: FlowgroundError) -> None:
         """Sends that the turn ended before it began."""
 
     def hold(self, turn: LiveTurn) -> None:
         """Keeps the turn while the socket is open: nothing of it is stored."""
 
-    def record_end(self, turn: LiveTurn | None) -> None:
-        """The end of the turn was sent; None: of a turn of another process."""
+    def send_behind(self) -> None:
+        """Sends that the conversation changed."""
+
+    def record_end(self, turn: Turn) -> None:
+        """The end of the turn was sent."""
 
 
 @dataclass(slots=True)
@@ -114,7 +111,7 @@ class TurnBroadcast:
     A socket that is full is sent nothing more, not even the end, until its outbox is empty.
     """
 
-    def __init__(self, turn: LiveTurn, *, forget: "Callable[[TurnBroadcast], None]") -> None:
+    def __init__(self, turn: Turn, *, forget: "Callable[[TurnBroadcast], None]") -> None:
         self.turn = turn
         self._forget = forget
         self._viewers: dict[Viewer, _Cursor] = {}
@@ -193,7 +190,7 @@ class TurnBroadcast:
             viewer.put(self._write_progress())
 
     def _send_waiting(self, viewer: Viewer, cursor: _Cursor) -> None:
-        if self._is_waiting and not cursor.waits:
+        if self._is_waiting and not cursor.waits and isinstance(self.turn, LiveTurn):
             cursor.waits = True
             viewer.send_waiting(self.turn)
 
@@ -279,7 +276,7 @@ class TurnBroadcast:
 
     def _record_start(self, event: TurnStarted) -> None:
         self._started, self._is_waiting = event, False
-        if not event.is_kept:
+        if not event.is_kept and isinstance(self.turn, LiveTurn):
             for viewer in self._viewers:
                 viewer.hold(self.turn)
 
@@ -307,7 +304,7 @@ class TurnBroadcast:
         started = self._started
         assert started is not None  # noqa: S101 - asked by who calls
         cursor.knows = True
-        if not started.is_kept:
+        if not started.is_kept and isinstance(self.turn, LiveTurn):
             viewer.hold(self.turn)
         question = read_question(started)
         fields: dict[str, Any] = {
@@ -382,7 +379,10 @@ class TurnBroadcast:
             if isinstance(why, RunStopped):
                 why = InvalidRequest("Stopped while it waited; nothing was sent.")
             for viewer in viewers:
-                viewer.refuse(self.turn, why)
+                if isinstance(self.turn, LiveTurn):
+                    viewer.refuse(self.turn, why)
+                else:  # it ended before anything of it was known here
+                    viewer.send_behind()
                 viewer.record_end(self.turn)
             return
         self.is_over, self._error = True, error
@@ -400,8 +400,11 @@ class TurnBroadcast:
     def _write_end(self, error: FlowgroundError | None, visibility: Visibility) -> str:
         """The frame of the end: the answers as they are stored, without a text that was sent whole already."""
         assert self._started is not None  # noqa: S101 - asked by who calls
-        answers = read_answers(self.turn, self._started)
-        messages = write_messages(answers, visibility=visibility, running=[self._started.run_id])
+        if isinstance(self.turn, RunElsewhere):
+            messages = write_messages(self.turn.answers, visibility=visibility, sent=self.turn.sent)
+        else:
+            answers = read_answers(self.turn, self._started)
+            messages = write_messages(answers, visibility=visibility, running=[self._started.run_id])
         sent = {key: join_surrogates(self._texts.get(name, "")) for name, key in self._started.answer_ids.items()}
         for message in messages:
             if message["text"] == sent.get(message["id"]):
@@ -411,170 +414,3 @@ class TurnBroadcast:
             if named:
                 messages[-1]["error"] = write_failure(error, sees_inside=visibility.inside)
         return encode("ended", run=self._run_id, messages=messages)
-
-
-@dataclass(frozen=True, slots=True)
-class RunSoFar:
-    """A run of another process in the conversation, with the text that it stored so far of each answer, by id."""
-
-    run_id: str
-    texts: Mapping[str, str]
-
-
-@dataclass(slots=True)
-class _SentTexts:
-    """What a socket was sent: `chars` of each answer, by its id; `knows`: that the run goes on."""
-
-    chars: dict[str, int] = field(default_factory=dict)
-    knows: bool = False
-
-
-class FollowedRun:
-    """Sends a run of another process to sockets. `forget` is called once the run ended, or no socket is left."""
-
-    def __init__(self, run: RunSoFar, session_id: str, *, forget: "Callable[[FollowedRun], None]") -> None:
-        self.run_id = run.run_id
-        self.size = 0
-        """Size of the texts that were read last, as the store counts it."""
-        self._session_id = session_id
-        self._forget = forget
-        self._viewers: dict[Viewer, _SentTexts] = {}
-        self._texts: dict[str, str] = {}
-        self._messages: Sequence[StoredMessage] | None = None
-        """The answers, once the run ended."""
-        self._sent: Collection[str] = ()
-        self.take_texts(run.texts)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the run has its end."""
-        return self._messages is not None
-
-    def subscribe(self, viewer: Viewer) -> None:
-        """Sends the run to this socket."""
-        self._viewers[viewer] = _SentTexts()
-        self.send_rest(viewer)
-
-    def unsubscribe(self, viewer: Viewer) -> None:
-        """Sends nothing more; the run goes on. A second call does nothing."""
-        if self._viewers.pop(viewer, None) and not self._viewers:
-            self._forget(self)
-
-    def take_texts(self, texts: Mapping[str, str]) -> None:
-        """Takes in the texts that are stored by now, and sends what is new."""
-        for key, text in texts.items():
-            grown = text.rstrip("\ufffd")  # the text may end in half a surrogate pair for now
-            if grown.startswith(self._texts.get(key, "")):
-                self._texts[key] = grown
-        self._send_all()
-
-    def take_end(self, messages: Sequence[StoredMessage], sent: Collection[str]) -> None:
-        """Takes in that the run ended with these answers, and sends them. `sent`: as for `write_messages`."""
-        self._messages, self._sent = messages, sent
-        self._forget(self)
-        self._send_all()
-
-    def _send_all(self) -> None:
-        for viewer in [*self._viewers]:
-            self.send_rest(viewer)
-
-    def send_rest(self, viewer: Viewer) -> None:
-        """Sends this socket what it still lacks, in one piece."""
-        sent = self._viewers.get(viewer)
-        if sent is None or viewer.is_full:
-            return
-        if not sent.knows:
-            sent.knows = True
-            viewer.put(self._write_start())
-        grown = [key for key, text in self._texts.items() if len(text) > sent.chars.get(key, 0)]
-        if grown:
-            first, *others = [self._write_part(key, sent) for key in grown]
-            viewer.put(encode("text", **first, **({"more": others} if others else {}), number=1))
-        if self._messages is not None:
-            viewer.put(self._write_end(self._messages, viewer.visibility))
-            del self._viewers[viewer]
-            viewer.record_end(None)
-
-    def _write_start(self) -> str:
-        """The frame of the begin. Number 1, here and in each piece, means that the page has no text of the run."""
-        answers = [{"id": key} for key in self._texts]
-        fields = {"session": self._session_id, "run": self.run_id, "question": None, "answers": answers}
-        return encode("started", **fields, number=1, elsewhere=True)
-
-    def _write_part(self, key: str, sent: _SentTexts) -> dict[str, Any]:
-        at, text = sent.chars.get(key, 0), self._texts[key]
-        sent.chars[key] = len(text)
-        return {"answer": key, "at": at, "text": text[at:]}
-
-    def _write_end(self, answers: Sequence[StoredMessage], visibility: Visibility) -> str:
-        """The frame of the end, without a text that was sent whole already."""
-        messages = write_messages(answers, visibility=visibility, sent=self._sent)
-        for message in messages:
-            if message["text"] == self._texts.get(message["id"], ""):
-                del message["text"]
-        return encode("ended", run=self.run_id, messages=messages)
-
-
-class RunsElsewhere:
-    """Polls the runs of other processes that sockets here show. On the loop."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._followed: dict[str, FollowedRun] = {}
-        """By run; runs that were looked at last are at the end."""
-        self._task: asyncio.Task[None] | None = None
-
-    def follow(self, run: RunSoFar, session_id: str, viewer: Viewer) -> FollowedRun:
-        """Sends the run to this socket; returns its broadcast."""
-        found = self._followed.get(run.run_id)
-        if found is None:
-            found = self._followed[run.run_id] = FollowedRun(run, session_id, forget=self._forget)
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._look_on())
-        found.subscribe(viewer)
-        return found
-
-    def stop(self) -> None:
-        """Ends the polling, with the process."""
-        if self._task:
-            self._task.cancel()
-
-    def _forget(self, run: FollowedRun) -> None:
-        if self._followed.get(run.run_id) is run:
-            del self._followed[run.run_id]
-
-    async def _look_on(self) -> None:
-        try:
-            while self._followed:
-                await asyncio.sleep(_LOOK_SECONDS)
-                with suppress(StoreUnavailable):  # the store logs the outage
-                    await self._look()
-        finally:
-            self._task = None
-
-    async def _look(self) -> None:
-        if not self._followed:
-            return
-        await self._runtime.interruptions.end_left_runs()
-        store, followed = self._runtime.store, [*self._followed.values()][:_RUNS_PER_LOOK]
-        sizes = {run.run_id: run.size for run in followed}
-        found = await store.read(progress.poll_runs, sizes=sizes, most_chars=_CHARS_PER_LOOK)
-        for run in followed:
-            if run.run_id in found.grown:
-                run.size = found.grown[run.run_id].size
-                run.take_texts(found.grown[run.run_id].texts)
-            elif run.run_id not in found.running:
-                record = await store.read(progress.find_run, run_id=run.run_id)
-                answers = await store.read(progress.list_answers, run=record) if record else ()
-                run.take_end(answers, await self._find_sent(record, answers) if record else ())
-            if self._followed.get(run.run_id) is run:
-                self._followed[run.run_id] = self._followed.pop(run.run_id)
-
-    async def _find_sent(self, run: RunRecord, answers: Sequence[StoredMessage]) -> Collection[str]:
-        """The names of the question's files, if an answer failed: its error may be about one of them."""
-        if not any(answer.state == "failed" for answer in answers):
-            return ()
-        place = {"flow_id": run.flow_id, "owner": run.owner, "session_id": run.session_id}
-        read = self._runtime.store.read
-        question = await read(conversations.find_question, **place, message_id=answers[-1].id)
-        return [file.name for file in question.files] if question else ()

@@ -21,9 +21,9 @@ from flowground.flows.wiring import WiredFlow, keeps_messages
 from flowground.store.runs import conversations, feedback, progress
 from flowground.store.runs.conversations import AskedQuestion
 from flowground.store.runs.feedback import RatingValue
-from flowground.store.runs.records import StoredMessage
+from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.runs.versions import ConversationChanged
-from flowground.ui.conversation.broadcast import FollowedRun, RunsElsewhere, RunSoFar, TurnBroadcast
+from flowground.ui.conversation.broadcast import Turn, TurnBroadcast
 from flowground.ui.conversation.frames import ResumePoint
 from flowground.ui.conversation.messages import (
     Fields,
@@ -94,7 +94,7 @@ async def read_page(
     )
 
 
-async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunSoFar | None:
+async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunRecord | None:
     """The run of another process that answers in the conversation, if any. A run whose process died is ended first."""
     run = await runtime.store.read(progress.find_running, **place._asdict())
     if run is None or run.holder == runtime.running.holder:
@@ -103,7 +103,7 @@ async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunSoFar
     run = await runtime.store.read(progress.find_running, **place._asdict())
     if run is None or run.holder == runtime.running.holder:
         return None
-    return RunSoFar(run.id, await runtime.store.read(progress.read_texts, run_id=run.id))
+    return run
 
 
 class HeldTurns:
@@ -308,17 +308,13 @@ class Outbox:
 class OtherSockets(Protocol):
     """All sockets of the process, as one of them sees them."""
 
-    @property
-    def elsewhere(self) -> RunsElsewhere:
-        """The broadcasts of runs of other processes."""
-
     def show(self, shown: "ShownConversation", place: ConversationPlace) -> None:
         """The socket shows this conversation from now on."""
 
     async def send_others(self, chooser: "ShownConversation", place: ConversationPlace, version: str) -> None:
         """Sends the conversation again to all other sockets that show it: `chooser` chose this version."""
 
-    def find_broadcast(self, turn: LiveTurn) -> TurnBroadcast:
+    def find_broadcast(self, turn: Turn) -> TurnBroadcast:
         """The broadcast of this turn."""
 
 
@@ -340,7 +336,7 @@ class ShownConversation:
         other_sockets: OtherSockets,
     ) -> None:
         self.place: ConversationPlace | None = None
-        self.broadcast: TurnBroadcast | FollowedRun | None = None
+        self.broadcast: TurnBroadcast | None = None
         self.announced_turn: LiveTurn | None = None
         """The turn that began last, also while the stored messages were being read."""
         self.caller, self.wired = caller, wired
@@ -349,8 +345,8 @@ class ShownConversation:
         self._runtime, self._outbox = runtime, outbox
         self.is_public, self._other_sockets = is_public, other_sockets
         self._is_draft = False
-        self._names: dict[LiveTurn, str] = {}
-        self._waiting: set[LiveTurn] = set()
+        self._names: dict[Turn, str] = {}
+        self._waiting: set[Turn] = set()
         self._is_reading = False
         self._opening = asyncio.Lock()
         self._is_behind = False
@@ -376,7 +372,7 @@ class ShownConversation:
     def put(self, frame: str) -> None:
         self._outbox.put(frame)
 
-    def name_turn(self, turn: LiveTurn) -> str | None:
+    def name_turn(self, turn: Turn) -> str | None:
         return self._names.get(turn)
 
     def hold(self, turn: LiveTurn) -> None:
@@ -387,7 +383,7 @@ class ShownConversation:
         self._waiting = {turn}
         self.send("waiting", id=self._names.get(turn), text=turn.request.input_value)
 
-    def refuse(self, turn: LiveTurn, error: FlowgroundError) -> None:
+    def refuse(self, turn: Turn, error: FlowgroundError) -> None:
         name = self._names.pop(turn, None)
         if name is not None or turn in self._waiting:
             self._waiting.discard(turn)
@@ -401,11 +397,9 @@ class ShownConversation:
         if self.broadcast:
             self.broadcast.send_rest(self)
 
-    def record_end(self, turn: LiveTurn | None) -> None:
+    def record_end(self, turn: Turn) -> None:
         """The end of the turn was sent: forgets the turn."""
         self.broadcast = None
-        if turn is None:
-            return
         self._names.pop(turn, None)
         self._waiting.discard(turn)
         if self.announced_turn is turn:
@@ -539,17 +533,18 @@ class ShownConversation:
         page = self.held.add_to(page, place)
         started = turn.started if turn else None
         coming = set(started.answer_ids.values()) if started else set()
-        running = [run for run in (started and started.run_id, elsewhere and elsewhere.run_id) if run]
+        running = [run for run in (started and started.run_id, elsewhere and elsewhere.id) if run]
         shown = [message for message in page.messages if message.id not in coming]
         messages = write_messages(shown, visibility=self.visibility, running=running)
         self._off = self._find_off()
         fields: Fields = {"session": place.session_id, "messages": messages, "has_earlier": page.has_earlier}
         fields |= {"running": started.run_id if started else None, "off": self._off, "note": self._find_note()}
         self.send("conversation", **fields, ratings=page.ratings, explained=page.explained)
+        known = after.number if after and after.run in running else 0
         if turn:
-            self._subscribe(turn, after=after.number if after and started and after.run == started.run_id else 0)
+            self._subscribe(turn, after=known)
         elif elsewhere:
-            self.broadcast = self._other_sockets.elsewhere.follow(elsewhere, place.session_id, self)
+            self._subscribe(self._runtime.elsewhere.open(elsewhere, self.wired), after=known)
 
     async def _read(self, place: ConversationPlace, *, through: str | None) -> tuple[LiveTurn | None, HistoryPage]:
         """The turn that runs here, if any, and the newest messages, read while no turn began or ended."""
@@ -561,7 +556,7 @@ class ShownConversation:
             if turn is before and self.announced_turn is None:
                 return turn, page
 
-    def _subscribe(self, turn: LiveTurn, *, after: int = 0) -> None:
+    def _subscribe(self, turn: Turn, *, after: int = 0) -> None:
         if self.broadcast and self.broadcast.is_over:  # its end was not sent: this page reads too slowly
             self._is_behind = True
         self.unsubscribe()

@@ -20,6 +20,7 @@ from flowground.app import endpoint, own_runs
 from flowground.app.authorize import PersonChatting
 from flowground.app.live_turns import LiveTurn
 from flowground.app.own_runs import DecidedCall
+from flowground.app.runs_elsewhere import RunElsewhere
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, InputType, RunRequest
 from flowground.core.errors import (
@@ -37,7 +38,7 @@ from flowground.flows.tweaks import drop_inputs, drop_secrets
 from flowground.runs.scope import NothingWaits
 from flowground.store.runs import progress, versions
 from flowground.ui.conversation import shown as history
-from flowground.ui.conversation.broadcast import FollowedRun, RunsElsewhere, TurnBroadcast
+from flowground.ui.conversation.broadcast import Turn, TurnBroadcast
 from flowground.ui.conversation.frames import (
     AgainFrame,
     ChooseFrame,
@@ -136,7 +137,7 @@ class AskingPage:
         self._shown.check_tweaks(frame.tweaks)
         self._shown.hold_tweaks(frame.tweaks)
         broadcast = self._shown.broadcast
-        if isinstance(broadcast, FollowedRun) and not broadcast.is_over:
+        if broadcast and isinstance(broadcast.turn, RunElsewhere) and not broadcast.is_over:
             raise AnswerUnfinished
         if await history.read_elsewhere(self._runtime, place):
             await self._shown.check()
@@ -265,8 +266,7 @@ class ConversationEndpoint:
         self._send_seconds = runtime.settings.limits.request_seconds
         self._open: dict[RightsKey, dict[_OpenSocket, None]] = {}
         self._shown: dict[ConversationPlace, dict[ShownConversation, None]] = {}
-        self._broadcasts: dict[LiveTurn, TurnBroadcast] = {}
-        self.elsewhere = RunsElsewhere(runtime)
+        self._broadcasts: dict[Turn, TurnBroadcast] = {}
         self._unsent: WeakValueDictionary[str, UnsentFrames] = WeakValueDictionary()
         """By person, while one of their sockets is open."""
         self._closing: set[asyncio.Task[None]] = set()
@@ -281,7 +281,6 @@ class ConversationEndpoint:
     def close(self) -> None:
         """Stops all background work when the process ends; the server closes the sockets."""
         self._stop_looking()
-        self.elsewhere.stop()
 
     async def serve(
         self,
@@ -445,7 +444,7 @@ class ConversationEndpoint:
         for shown in [*self._shown.get(place, ())]:
             shown.record_turn(turn)
 
-    def find_broadcast(self, turn: LiveTurn) -> TurnBroadcast:
+    def find_broadcast(self, turn: Turn) -> TurnBroadcast:
         if turn not in self._broadcasts:
             self._broadcasts[turn] = TurnBroadcast(turn, forget=self._forget_broadcast)
         return self._broadcasts[turn]

@@ -6,7 +6,7 @@ const HEARD = {
   conversation, messages, waiting, started, text, step, actions, progress, ended, refused, note, off, flow,
   behind: (view) => view.ask(),
   rated: (view, frame) => view.ratings.hear(frame),
-  sources: (view, { run, passages }) => view.turn?.run === run && view.turn.first.sources.look(passages),
+  sources: (view, { run, passages }) => view.turn?.run === run && view.turn.first?.sources.look(passages),
   steps: (view, { message, steps }) => view.list.find(message)?.showSteps(steps),
 };
 
@@ -94,10 +94,9 @@ function started(view, frame) {
   });
   for (const item of [question, ...drawn.map(([, answer]) => answer)])
     if (item) Object.assign(item, { isUnkept: Boolean(view.note), tweaks: mine?.tweaks ?? {} });
-  const unnamed = drawn.length ? null : view.list.addAnswer();
-  const { run, number = 0, elsewhere = false } = frame;
-  view.turn = { run, number, elsewhere, unnamed, answers: new Map(drawn), first: unnamed ?? drawn[0][1] };
-  view.turn.first.wait(frame.elsewhere ? "Another server is writing this answer." : undefined);
+  const { run, number = 0 } = frame;
+  view.turn = { run, number, answers: new Map(drawn), first: drawn[0]?.[1] };
+  view.turn.first?.wait();
   view.list.markDays();
   if (mine && (view.data.is_new || view.isForm)) keepAddress(view);
   view.update();
@@ -117,18 +116,9 @@ function keepAddress(view) {
 function text(view, { number, more = [], ...first }) {
   hideFetchNote(view);
   for (const piece of [first, ...more]) {
-    if (view.turn?.elsewhere) nameAnswer(view, piece.answer);
     if (number > view.turn?.number) view.turn.number = number;
     view.turn?.answers.get(piece.answer)?.add(piece.at, piece.text, piece.citations);
   }
-}
-
-/** Of an answer that another server writes the id is known once it has said something. */
-function nameAnswer(view, id) {
-  const { turn } = view;
-  if (turn.answers.has(id)) return;
-  turn.answers.set(id, view.list.name(turn.unnamed ?? view.list.addAnswer(), id));
-  turn.unnamed = null;
 }
 
 function step(view, { run, name }) {
@@ -141,7 +131,7 @@ function actions(view, { run, actions: told }) {
 
 function progress(view, frame) {
   hideFetchNote(view);
-  if (!frame.run || view.turn?.run === frame.run) view.turn.first?.showProgress(frame);
+  if (!frame.run || view.turn?.run === frame.run) view.turn?.first?.showProgress(frame);
 }
 
 /** The answer's bar says it from here on: what stands at the field is of when the page was drawn. */
@@ -154,7 +144,6 @@ function hideFetchNote(view) {
 function ended(view, { run, messages: stored }) {
   if (view.turn?.run !== run) return;
   const left = new Map(view.turn.answers);
-  if (view.turn.unnamed) view.list.remove(view.turn.unnamed);
   view.turn = null;
   for (const message of stored) {
     if (message.role === "user") continue;
@@ -173,7 +162,7 @@ function ended(view, { run, messages: stored }) {
 
 function refused(view, { id, text: sentence, hint, seconds }) {
   const { pending, choosing } = view;
-  const isOfStop = view.turn?.elsewhere && !id;
+  const isOfStop = view.turn && !id;
   if (!pending && (choosing || isOfStop)) {
     view.choosing = null;
     view.composer.say(sentence, { hint, seconds });

@@ -1,0 +1,107 @@
+"""Runs of other processes, followed by the rows in which these keep their events."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from flowground.core.errors import StoreUnavailable
+from flowground.flows.wiring import WiredFlow
+from flowground.runs.journal import Journal
+from flowground.runs.running import Interruptions
+from flowground.store import Store
+from flowground.store.runs import chunks, conversations, progress
+from flowground.store.runs.records import RunRecord, StoredMessage
+
+_LOOK_SECONDS = 1.0
+_RUNS_PER_LOOK = 200
+_CHARS_PER_LOOK = 1_000_000
+"""Most runs of one look, and most characters that it reads. Runs that waited longest come first."""
+
+
+@dataclass(slots=True, eq=False)
+class RunElsewhere:
+    """A run that another process runs: its events as far as they are known here. `wired` is the flow as it is here."""
+
+    run: RunRecord
+    wired: WiredFlow
+    journal: Journal = field(default_factory=Journal)
+    known: int = 0
+    """The number of the last event that was read."""
+    answers: Sequence[StoredMessage] = ()
+    """Its answers as they are stored, once it has ended."""
+    sent: Sequence[str] = ()
+    """The names of the question's files, where an answer failed: its error may be about one of them."""
+    task: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """Done once the run has ended."""
+    is_waiting = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.task.done()
+
+
+class RunsElsewhere:
+    """The followed runs of other processes, on the runtime's loop: all are polled in one read, and none is while nobody
+    follows."""
+
+    def __init__(self, store: Store, interruptions: Interruptions) -> None:
+        self._store, self._interruptions = store, interruptions
+        self._followed: dict[str, RunElsewhere] = {}
+        """By run; runs that were looked at last are at the end."""
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self, run: RunRecord, wired: WiredFlow) -> RunElsewhere:
+        """The run, to be followed at once."""
+        found = self._followed.get(run.id)
+        if found is None:
+            found = self._followed[run.id] = RunElsewhere(run, wired)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._look_on())
+        return found
+
+    def stop(self) -> None:
+        """Ends the polling, with the process."""
+        if self._task:
+            self._task.cancel()
+
+    async def _look_on(self) -> None:
+        try:
+            while self._followed:
+                with suppress(StoreUnavailable):  # the store logs the outage
+                    await self._look()
+                await asyncio.sleep(_LOOK_SECONDS)
+                for followed in [one for one in self._followed.values() if not one.journal.followers]:
+                    del self._followed[followed.run.id]
+        finally:
+            self._task = None
+
+    async def _look(self) -> None:
+        await self._interruptions.end_left_runs()
+        followed = [*self._followed.values()][:_RUNS_PER_LOOK]
+        known = {one.run.id: one.known for one in followed}
+        found = await self._store.read(chunks.poll, after=known, most_chars=_CHARS_PER_LOOK)
+        for chunk in found.chunks:
+            one = self._followed[chunk.run_id]
+            for event in chunk.read(after=one.known):
+                one.journal.append(event)
+            one.known = chunk.last
+        grown = {chunk.run_id for chunk in found.chunks}
+        for one in followed:
+            if one.run.id not in found.running and one.run.id not in grown:
+                await self._end(one)
+            else:
+                self._followed[one.run.id] = self._followed.pop(one.run.id)
+
+    async def _end(self, one: RunElsewhere) -> None:
+        run = await self._store.read(progress.find_run, run_id=one.run.id)
+        answers = await self._store.read(progress.list_answers, run=run) if run else []
+        if run and any(answer.state == "failed" for answer in answers):
+            read, asked = self._store.read, conversations.find_question
+            place = {"flow_id": run.flow_id, "owner": run.owner, "session_id": run.session_id}
+            question = await read(asked, **place, message_id=answers[-1].id)
+            one.sent = [file.name for file in question.files] if question else ()
+        one.answers = answers
+        del self._followed[one.run.id]
+        one.task.set_result(None)
+        one.journal.end()
