@@ -159,15 +159,14 @@ class AuthorizedRequest:
 
     async def _find_present(self) -> Caller:
         """The caller with their present rights; the use of a token is not counted again."""
-        asker, runtime = self.asker, self.runtime
-        if isinstance(asker, CommandLine):
+        if isinstance(self.asker, CommandLine):
             return LOCAL_OWNER
-        if isinstance(asker, TokenHolder):
-            return await check_token(runtime, asker.secret, counts_use=False)
-        person = await runtime.access.recheck(asker.caller)
-        if isinstance(asker, PersonTrying):
-            await _require_api(runtime, person, self.wired)
-            return person.try_api(asker.sees, asker.sets)
+        if isinstance(self.asker, TokenHolder):
+            return await check_token(self.runtime, self.asker.secret, counts_use=False)
+        person = await self.runtime.access.recheck(self.asker.caller)
+        if isinstance(self.asker, PersonTrying):
+            await _require_api(self.runtime, person, self.wired)
+            return person.try_api(self.asker.sees, self.asker.sets)
         return person
 
     # As `rights.Watched`, while the run goes on
