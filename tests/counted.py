@@ -41,20 +41,20 @@ def visitor(number: int = 0) -> Caller:
 
 async def begin(limits: RunLimits, caller: Caller, flow_id: str = "talk", came_from: str = "203.0.113.9") -> None:
     """What a page's message asks."""
-    run = limits.open(caller, at_page=True, came_from=came_from)
-    await run.read()
-    await run.read(flow_id)
-    run.count_request()
-    run.count_request(flow_id)
-    run.count_run(flow_id)
+    if run := limits.open(caller, at_page=True, came_from=came_from):
+        await run.read()
+        await run.read(flow_id)
+        run.count_request()
+        run.count_request(flow_id)
+        run.count_run(flow_id)
 
 
 async def call(limits: RunLimits, token: Caller) -> Allowance | None:
     """What a program's request asks before its flow is known; what is left of its minute then."""
-    run = limits.open(token)
-    await run.read()
-    run.count_request()
-    return run.allowance
+    if run := limits.open(token):
+        await run.read()
+        run.count_request()
+    return run.allowance if run else None
 
 
 async def refusal(limits: RunLimits, caller: Caller, **more: Any) -> RunLimitReached:

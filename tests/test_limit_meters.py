@@ -72,6 +72,7 @@ async def test_a_free_model_uses_no_money_and_tokens_no_runs_of_a_minute(store: 
     token = Caller("token", "t", "member")
     assert await call(counted, token) is None
     run = counted.open(token)
+    assert run
     await run.read("talk")
     run.count_run("talk")
     assert run.end([("free", Usage(2, 1))], size=9).cost == 0
@@ -81,12 +82,12 @@ async def test_a_free_model_uses_no_money_and_tokens_no_runs_of_a_minute(store: 
 
 def test_a_run_is_counted_by_whom_and_whence_a_limit_counts_it(store: Store) -> None:
     by_minute = limits(store, Clock(), runs_per_minute=3, public={"address_runs_per_minute": 3})
-    assert by_minute.open(MIA).counts == RunCounts("member:mia", None)
-    visiting = by_minute.open(visitor(), came_from="203.0.113.9").counts
-    assert (visiting.counted_as, visiting.came_from is None) == (str(visitor().owner), False)
     at_once = limits(store, Clock(), page_runs_per_minute=0, person={"runs_at_once": 3})
-    assert at_once.open(MIA, at_page=True).counts == RunCounts()
-    assert limits(store, Clock(), page_runs_per_minute=0).open(MIA, at_page=True).counts == RunCounts()
+    found = by_minute.open(MIA), by_minute.open(visitor(), came_from="203.0.113.9"), at_once.open(MIA, at_page=True)
+    mia, visiting, held = (one.counts for one in found if one)
+    assert (mia, held) == (RunCounts("member:mia", None), RunCounts())
+    assert (visiting.counted_as, visiting.came_from is None) == (str(visitor().owner), False)
+    assert limits(store, Clock(), page_runs_per_minute=0).open(MIA, at_page=True) is None
 
 
 KEY = "member:mia"

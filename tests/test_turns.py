@@ -11,7 +11,7 @@ import pytest
 from flowground.app import authorize
 from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
-from flowground.core.errors import ComponentFailed, FlowNotFound, InvalidRequest, NotSignedIn, TweaksRefused
+from flowground.core.errors import ComponentFailed, FlowNotFound, InvalidRequest, NotSignedIn, RunStopped, TweaksRefused
 from flowground.core.events import Event, Token, TurnFinished, TurnStarted
 from flowground.store import publications
 from flowground.store.people import members
@@ -177,3 +177,15 @@ async def test_a_message_in_line_is_not_answered_once_its_sender_lost_the_flow(
         assert type(waiting.journal.error) is (FlowNotFound if who in ("visitor", "member") else NotSignedIn)
         assert await runtime.store.read(list_runs, flow_id="echo") == []
         await runtime.admission.acquire()  # it is free again
+
+
+async def test_an_answer_ends_with_the_sign_in_that_asked_for_it(tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS) as runtime:
+        await runtime.sign_in.roster.add_first("ada", "Ada", PASSWORD)
+        ada = await runtime.sign_in.verify_cookie(await make_cookie(runtime.sign_in, "ada"))
+        assert ada is not None
+        turn = await start_turn(runtime, ada, "long", RunRequest(input_value="hi", session_id="s"))
+        assert await turn.wait_for_begin() is None
+        await runtime.sign_in.revoke(str(ada.sign_in_id))
+        await asyncio.wait([turn.task])
+        assert type(turn.journal.error) is RunStopped

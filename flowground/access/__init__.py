@@ -115,6 +115,11 @@ class Access:
             raise FlowNotFound(address)
         return wired
 
+    async def reopen(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
+        """The caller with their present role, and the flow. Raises as `recheck` and `open_flow`."""
+        caller = await self.recheck(caller)
+        return caller, await self.open_flow(caller, address)
+
     async def find_open_to(self, caller: Caller, address: str) -> WiredFlow | None:
         """The flow at an id or endpoint name, as the catalogue has it now; None for unknown and forbidden flows.
 
@@ -200,8 +205,7 @@ class Access:
 
     async def open_to_publish(self, caller: Caller, address: str) -> tuple[Caller, WiredFlow]:
         """The caller with their present role, and the flow. Raises NotAllowed where they may not publish it."""
-        caller = await self.recheck(caller)
-        wired = await self.open_flow(caller, address)
+        caller, wired = await self.reopen(caller, address)
         self.require_lasting(caller)
         if not self.may_publish(caller, wired):
             raise NotAllowed(f"Only the owners of {wired.name} may publish it.")

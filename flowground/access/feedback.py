@@ -66,8 +66,7 @@ async def read_conversation(access: Access, caller: Caller, address: str, messag
 
 async def open_own(access: Access, caller: Caller, address: str) -> WiredFlow:
     """The flow. Raises NotAllowed for callers who may not read its feedback and usage."""
-    caller = await access.recheck(caller)
-    wired = await access.open_flow(caller, address)
+    caller, wired = await access.reopen(caller, address)
     if not may_read(access, caller, wired):
         raise NotAllowed(f"Only the owners of {wired.name} can read its feedback and usage.")
     return wired
@@ -129,8 +128,7 @@ async def explain(
 
 async def _find_owner(access: Access, caller: Caller, place: RatedPlace) -> str:
     """The owner of the rating: the caller, who may open the flow. Raises NotSignedIn, FlowNotFound."""
-    caller = await access.recheck(caller)
-    await access.open_flow(caller, place.flow_id)
+    caller, _ = await access.reopen(caller, place.flow_id)
     return str(caller.owner)
 
 

@@ -245,6 +245,6 @@ class _CorsForTokens(CORSMiddleware):
     """Allows pages of other sites to call routes that need a token. Routes without a token (`/health`, the version, the
     document) stay closed to them, or any site could find out who runs Flowground, and which version."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         open_to_all = scope["type"] == "http" and scope["path"].startswith(_NEEDS_TOKEN)
-        await (super().__call__ if open_to_all else self.app)(scope, receive, send)
+        return (super().__call__ if open_to_all else self.app)(scope, receive, send)

@@ -154,7 +154,15 @@ async def read_pieces(
     size = 0
     end = asyncio.get_running_loop().time() + _WHOLE * max_wait
     while message.get("more_body"):
-        message = await _read_piece(request, max_wait, end)
+        until = asyncio.get_running_loop().time() + max_wait
+        try:
+            async with asyncio.timeout_at(min(until, end)):
+                message = await request.receive()
+        except TimeoutError:
+            says = f"Nothing more of the body arrived within {max_wait:g} s."
+            if end < until:
+                says = f"The whole body did not arrive within {_WHOLE * max_wait:g} s."
+            raise BodyTooSlow(says) from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         piece = message.get("body", b"")
@@ -328,19 +336,6 @@ def _too_large_error(limit: int) -> BodyTooLarge:
         f"The body is over {limit:,} bytes.",
         hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
     )
-
-
-async def _read_piece(request: Request, max_wait: float, end: float) -> Message:
-    """The next message; `end` is the loop's time by which the whole body must have arrived."""
-    until = asyncio.get_running_loop().time() + max_wait
-    try:
-        async with asyncio.timeout_at(min(until, end)):
-            return await request.receive()
-    except TimeoutError:
-        says = f"Nothing more of the body arrived within {max_wait:g} s."
-        if end < until:
-            says = f"The whole body did not arrive within {_WHOLE * max_wait:g} s."
-        raise BodyTooSlow(says) from None
 
 
 async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:

@@ -146,7 +146,7 @@ async def run(request: Request) -> Response:
         return open_stream(pieces, headers)
     events, place = answer.stream_events(), answer.place
     pieces = endpoint.follow(runtime, events, frames.encode, cut_off=frames.cut_off, place=place)
-    return open_stream(pieces, headers, on_close=place.release)
+    return open_stream(pieces, headers, on_close=place.release if place else None)
 
 
 def open_stream(

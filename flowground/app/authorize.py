@@ -4,14 +4,14 @@ Every endpoint comes here through `endpoint.answer`.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from functools import partial
 
 from flowground.app.retention import VISITORS
 from flowground.app.runtime import Runtime
-from flowground.core.caller import LOCAL_OWNER, Caller, Sees, Sets
-from flowground.core.errors import FlowgroundError, NotAllowed
+from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest, Sees, Sets
+from flowground.core.errors import FlowgroundError, FlowNotFound, NotAllowed, RequestError, RunStopped
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.admission import Leaving
 from flowground.runs.limits import Allowance, RunCount
@@ -21,13 +21,13 @@ _RIGHTS_TTL_SECONDS = 1.0
 """How long rights that were read stay valid for a run that has not begun."""
 
 
-class KeyMissing(FlowgroundError):
+class KeyMissing(RequestError):
     """No key was sent; Langflow's sentence."""
 
     code = "api_key_missing"
 
 
-class KeyInvalid(FlowgroundError):
+class KeyInvalid(RequestError):
     """The key is unknown or no longer valid; Langflow's sentence. A real key's holder is told which."""
 
     code = "api_key_invalid"
@@ -88,20 +88,62 @@ class CommandLine:
 Asker = TokenHolder | PersonTrying | PersonChatting | CommandLine
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AuthorizedRequest:
-    """A request that may run: its caller, its flow, and its run as limits count it.
+    """A request that may run: its caller and its flow, and what its run holds: its part of limits and a place among the
+    process's runs.
 
-    `checked_at` is the monotonic time at which the rights were read.
+    A context manager, which releases these at its end. `count` is the run as limits count it, None where no limit
+    applies. `checked_at` is the monotonic time at which the rights were read. `whose` is the person as limits count
+    people.
     """
 
+    runtime: Runtime
     asker: Asker
     caller: Caller
     wired: WiredFlow
     count: RunCount | None
     checked_at: float
+    whose: str
+    run_id: str = ""
+    """The run that holds a place; "" while none does."""
 
-    async def revalidate(self, runtime: Runtime) -> None:
+    async def acquire(self, request: RunRequest, left: Leaving | None = None) -> None:
+        """Waits for a place for the run of `request`. Until it is released, the end of the caller's rights ends the
+        run.
+
+        Raises ServerBusy, ShuttingDown, EndedByAdmin when the flow or a provider that it asks is switched off
+        meanwhile, ClientDisconnected when `left` returns first, and what `revalidate` raises.
+        """
+        wait = partial(self.runtime.switches.wait_for_off, self.wired, request, self.caller, left)
+        try:
+            await self.runtime.admission.acquire(wait, whose=self.whose)
+        except BaseException:
+            if self.count:  # it was not begun
+                self.count.undo()
+            raise
+        self.run_id = request.run_id
+        rights = self.runtime.rights
+        rights.watched[self] = None
+        if rights.task is None or rights.task.done():
+            rights.begin()
+        await self.revalidate()
+
+    def __enter__(self) -> None:
+        pass
+
+    def release(self, *_: object) -> None:
+        """Releases what is held; a second call does nothing."""
+        if self.count:
+            self.count.release()
+        if self.run_id:
+            self.run_id = ""
+            del self.runtime.rights.watched[self]
+            self.runtime.admission.release(self.whose)
+
+    __exit__ = release
+
+    async def revalidate(self) -> None:
         """Reads the caller's rights again where that was over `_RIGHTS_TTL_SECONDS` ago: after a slow body or a wait.
 
         Raises what `authorize` raises but for limits, and RightsChanged where the rights changed.
@@ -109,11 +151,42 @@ class AuthorizedRequest:
         now = time.monotonic()
         if now - self.checked_at <= _RIGHTS_TTL_SECONDS:
             return
-        present = await _find_present(runtime, self.asker, self.wired)
+        present = await self._find_present()
         if replace(present, has_kept_apart=self.caller.has_kept_apart) != self.caller:
             raise RightsChanged
-        await runtime.access.open_flow(present, self.wired.id)
+        await self.runtime.access.open_flow(present, self.wired.id)
         self.checked_at = now
+
+    async def _find_present(self) -> Caller:
+        """The caller with their present rights; the use of a token is not counted again."""
+        if isinstance(self.asker, CommandLine):
+            return LOCAL_OWNER
+        if isinstance(self.asker, TokenHolder):
+            return await check_token(self.runtime, self.asker.secret, counts_use=False)
+        person = await self.runtime.access.recheck(self.asker.caller)
+        if isinstance(self.asker, PersonTrying):
+            await _require_api(self.runtime, person, self.wired)
+            return person.try_api(self.asker.sees, self.asker.sets)
+        return person
+
+    # As `rights.Watched`, while the run goes on
+
+    @property
+    def rights(self) -> Hashable:
+        return type(self), self.caller.kind, self.caller.id, self.caller.sign_in_id, self.wired.id
+
+    async def read_rights(self) -> tuple[Caller, WiredFlow]:
+        """The present caller. A flow whose file is gone, or another by now, ends no run."""
+        present = await self._find_present()
+        if not await self.runtime.access.may_open(present, self.wired.id):
+            raise FlowNotFound(self.wired.id)
+        return present, self.wired
+
+    def take_rights(self, caller: Caller, wired: WiredFlow) -> None:
+        """Nothing to take: the run goes on as it began."""
+
+    def end_rights(self, error: FlowgroundError) -> None:  # noqa: ARG002 - whoever reads the run may read no reason
+        self.runtime.running.end_early(self.run_id, RunStopped())
 
 
 async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedRequest:
@@ -122,80 +195,53 @@ async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedR
     Raises KeyMissing, KeyInvalid, NotSignedIn, RunLimitReached, FlowNotFound, NotAllowed; AnswerUnfinished while a
     playground session is being answered.
     """
+    if isinstance(asker, PersonTrying | PersonChatting):
+        return await _authorize_person(runtime, asker, address)
     now = time.monotonic()
-    match asker:
-        case TokenHolder():
-            return AuthorizedRequest(asker, *await _authorize_program(runtime, asker, address), now)
-        case PersonTrying():
-            person = await runtime.access.recheck(asker.caller)
-            wired = await runtime.access.open_flow(person, address)
-            await _require_api(runtime, person, wired)
-            run = runtime.run_limits.open(person, at_page=True)
-            await run.read()
-            await run.read(wired.id)
-            run.count_request()
-            run.count_request(wired.id)
-            return AuthorizedRequest(asker, person.try_api(asker.sees, asker.sets), wired, run, now)
-        case PersonChatting():
-            person = await runtime.access.recheck(asker.caller)
-            wired = await runtime.access.open_flow(person, address)
-            run = runtime.run_limits.open(person, at_page=True, came_from=asker.came_from)
-            await run.read()
-            await run.read(wired.id)
-            if asker.tries_draft:
-                wired = runtime.access.find_draft(person, wired, is_run=True)
-            runtime.refuse_second_answer(person, wired.id, asker.session_id)  # from here nothing waits
-            run.count_request()
-            run.count_request(wired.id)
-            if person.kind == "visitor":
-                runtime.retention_task.look_soon(VISITORS)
-            return AuthorizedRequest(asker, person, wired, run, now)
-        case CommandLine():
-            return AuthorizedRequest(
-                asker, LOCAL_OWNER, await runtime.access.open_flow(LOCAL_OWNER, address), None, now
-            )
-        case _:
-            assert_never(asker)
+    if isinstance(asker, CommandLine):
+        wired = await runtime.access.open_flow(LOCAL_OWNER, address)
+        return AuthorizedRequest(runtime, asker, LOCAL_OWNER, wired, None, now, "")
+    caller = await check_token(runtime, asker.secret)
+    count = runtime.run_limits.open(caller) if runtime.run_limits.counts_programs else None
+    if count:  # before the flow is known: guessing names is limited too
+        await count.read()
+        count.count_request()
+        if allowance := count.allowance:
+            asker.on_count(allowance)
+    wired = await runtime.access.open_flow(caller, address)
+    if count:
+        await count.read(wired.id)
+        count.count_request(wired.id)
+    return AuthorizedRequest(runtime, asker, caller, wired, count, now, caller.person or caller.id)
 
 
-async def _find_present(runtime: Runtime, asker: Asker, wired: WiredFlow) -> Caller:
-    """The authorized caller with their present rights; the use of a token is not counted again."""
-    match asker:
-        case TokenHolder():
-            return await check_token(runtime, asker.secret, counts_use=False)
-        case PersonTrying():
-            person = await runtime.access.recheck(asker.caller)
-            await _require_api(runtime, person, wired)
-            return person.try_api(asker.sees, asker.sets)
-        case PersonChatting():
-            return await runtime.access.recheck(asker.caller)
-        case CommandLine():
-            return LOCAL_OWNER
-        case _:
-            assert_never(asker)
+async def _authorize_person(runtime: Runtime, asker: PersonTrying | PersonChatting, address: str) -> AuthorizedRequest:
+    now = time.monotonic()
+    caller, wired = await runtime.access.reopen(asker.caller, address)
+    came_from = asker.came_from if isinstance(asker, PersonChatting) and caller.kind == "visitor" else ""
+    if isinstance(asker, PersonTrying):
+        await _require_api(runtime, caller, wired)
+    if count := runtime.run_limits.open(caller, at_page=True, came_from=came_from):
+        await count.read()
+        await count.read(wired.id)
+    if isinstance(asker, PersonTrying):
+        caller = caller.try_api(asker.sees, asker.sets)
+    else:
+        if asker.tries_draft:
+            wired = runtime.access.find_draft(caller, wired, is_run=True)
+        runtime.refuse_second_answer(caller, wired.id, asker.session_id)  # from here nothing waits
+    if count:
+        count.count_request()
+        count.count_request(wired.id)
+    if caller.kind == "visitor":
+        runtime.retention_task.look_soon(VISITORS)
+    whose = came_from or caller.person or ("" if caller.kind == "local" else caller.id)
+    return AuthorizedRequest(runtime, asker, caller, wired, count, now, whose)
 
 
 async def _require_api(runtime: Runtime, person: Caller, wired: WiredFlow) -> None:
     if not await runtime.access.may_run_api(person, wired):
         raise NotAllowed(f"{wired.name} is shared for its playground, not for its API.", hint="Ask its author.")
-
-
-async def _authorize_program(runtime: Runtime, asker: TokenHolder, address: str) -> tuple[Caller, WiredFlow, RunCount]:
-    """Counts the token's limits before the flow is looked up, so that guessing names is limited too."""
-    caller = await check_token(runtime, asker.secret)
-    run = runtime.run_limits.open(caller)
-    await run.read()
-    run.count_request()
-    if allowance := run.allowance:
-        asker.on_count(allowance)
-    try:
-        wired = await runtime.access.open_flow(caller, address)
-        await run.read(wired.id)
-        run.count_request(wired.id)
-    except BaseException:
-        run.release()
-        raise
-    return caller, wired, run
 
 
 async def check_token(runtime: Runtime, secret: str | None, *, counts_use: bool = True) -> Caller:

@@ -11,13 +11,14 @@ Failures are raised; each endpoint encodes them itself.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar, assert_never
 
 from flowground.app.authorize import Asker, AuthorizedRequest, CommandLine, PersonChatting, TokenHolder, authorize
 from flowground.app.live_turns import LiveTurn, ReplayedFlow, ReplayedTurn
 from flowground.app.runtime import Runtime
-from flowground.core.caller import WHOSE, Caller, RunRequest
+from flowground.core.caller import WHOSE, Caller, RunRequest, make_id
 from flowground.core.errors import FlowgroundError, RunError, ShuttingDown
 from flowground.core.events import (
     ComponentFinished,
@@ -35,7 +36,6 @@ from flowground.core.events import (
     TurnStarted,
 )
 from flowground.flows.wiring import WiredFlow
-from flowground.runs.admission import Leaving, RunPlace
 from flowground.runs.outputs import refuse_unseen_outputs
 from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
 from flowground.runs.turns import TurnTerms, take_turn
@@ -68,25 +68,20 @@ async def answer(
     """
     runtime.refuse_when_ending()
     await runtime.switches.refresh()
-    authorized = await authorize(runtime, asker, address)
-    caller, wired = authorized.caller, authorized.wired
-    WHOSE.set(
-        (isinstance(asker, PersonChatting) and caller.kind == "visitor" and asker.came_from)
-        or caller.person
-        or ("" if caller.kind == "local" else caller.id)
-    )
-    place = RunPlace(runtime.admission, authorized.count, whose=WHOSE.get())
+    place = await authorize(runtime, asker, address)
+    caller, wired = place.caller, place.wired
+    WHOSE.set(place.whose)
     try:
         if isinstance(ask, RunRequest):
-            request = ask
+            request = ask if ask.run_id else replace(ask, run_id=make_id())
         else:
             request = await ask()
-            await authorized.revalidate(runtime)
+            await place.revalidate()
         refuse_unseen_outputs(caller, wired, request)
         if off := runtime.switches.find_off(wired, request, caller):
             raise off
         may_ask = isinstance(asker, PersonChatting | TokenHolder)
-        answer = Answer(runtime, caller, wired, request, place, authorized=authorized, may_ask=may_ask)
+        answer = Answer(runtime, caller, wired, request, place, may_ask=may_ask)
         name = request.idempotency_key
         idempotency_key = None if name is None else make_idempotency_key(name, caller, wired.id, request)
         if idempotency_key and (repeat := await answer.find_first(idempotency_key)):
@@ -96,7 +91,7 @@ async def answer(
         if request.stream and not isinstance(asker, _SHOWS_FETCH):
             runtime.require_ready(caller, wired)
         if not isinstance(asker, PersonChatting):  # a chat's turn waits by itself, so that its session shows it at once
-            await answer.acquire_place(asker.left if isinstance(asker, TokenHolder) else None)
+            await place.acquire(request, asker.left if isinstance(asker, TokenHolder) else None)
     except BaseException:
         place.release()
         raise
@@ -115,18 +110,16 @@ class Answer(Generic[AnyRequest]):
     """An authorized request. Its turn begins once: by `start` or `start_for_stream`, or when its events are read.
 
     A turn that is read ends when its reader stops. With an idempotency key the `turn` has begun already and goes on by
-    itself; where the answer `is_repeat` that is the first request's turn. `authorized` None: rights are
-    not read again.
+    itself; where the answer `is_repeat` that is the first request's turn. `place` None: nothing is held here.
     """
 
     runtime: Runtime
     caller: Caller
     wired: WiredFlow
     request: AnyRequest
-    place: RunPlace = field(default_factory=RunPlace)
+    place: AuthorizedRequest | None = None
     turn: LiveTurn | ReplayedTurn | None = None
     is_repeat: bool = False
-    authorized: AuthorizedRequest | None = None
     may_ask: bool = False
     """Whether a person may be asked to allow calls of tools: the asker has an endpoint to answer by."""
 
@@ -140,34 +133,25 @@ class Answer(Generic[AnyRequest]):
         """The id of the run that answers; for a repeat, the first request's. A refused request leaves no such run."""
         return self.turn.run_id if isinstance(self.turn, ReplayedTurn) else (self.turn or self).request.run_id
 
-    async def acquire_place(self, left: Leaving | None = None) -> None:
-        """Waits for a place among the process's runs. Raises ServerBusy, ShuttingDown, EndedByAdmin when the flow or a
-        provider that it asks is switched off meanwhile, ClientDisconnected when `left` returns first, and what
-        `AuthorizedRequest.revalidate` raises."""
-        wait_for_off = self.runtime.switches.wait_for_off
-        await self.place.acquire(lambda: wait_for_off(self.wired, self.request, self.caller, left))
-        if self.authorized:
-            await self.authorized.revalidate(self.runtime)
-
     async def find_first(self, idempotency_key: IdempotencyKey) -> "Answer[AnyRequest] | None":
         """This answer with the turn of the first request with this key, and no place; None where the key is free.
 
         Waits where another process answers the first request; raises what `IdempotencyCache.find_first` and
-        `acquire_place` raise.
+        `AuthorizedRequest.revalidate` raise, and EndedByAdmin.
         """
         runtime = self.runtime
         with runtime.mark_run() as task, _explain_ending(runtime, task):
             first = await runtime.repeats.find_first(idempotency_key, self.caller.counted_as)
-        if self.authorized:
-            await self.authorized.revalidate(runtime)
+        if self.place:
+            await self.place.revalidate()
         if off := runtime.switches.find_off(self.wired, self.request, self.caller):
             raise off
-        return replace(self, place=RunPlace(), turn=first, is_repeat=True) if first else None
+        return replace(self, place=None, turn=first, is_repeat=True) if first else None
 
     async def begin_once(self, idempotency_key: IdempotencyKey) -> "Answer[AnyRequest]":
         """This answer with its turn begun; or a repeat, where another request took the key meanwhile."""
         turn = self.start_for_stream(RepeatableRun(idempotency_key, self.runtime.stop_error))
-        alone = replace(self, place=RunPlace())  # the turn holds the place to its end, whoever reads it
+        alone = replace(self, place=None)  # the turn holds the place to its end, whoever reads it
         error = await turn.wait_for_begin()
         if not isinstance(error, IdempotencyKeyTaken):
             return replace(alone, turn=turn)
@@ -177,13 +161,14 @@ class Answer(Generic[AnyRequest]):
 
     def start_apart(self) -> "Answer[AnyRequest]":
         """This answer with a turn that goes on by itself, also while a person is asked."""
-        return replace(self, place=RunPlace(), turn=self.start_for_stream())
+        return replace(self, place=None, turn=self.start_for_stream())
 
     def stream_events(self, repeatable: RepeatableRun | None = None) -> AsyncGenerator[Event, None]:
         """The events of the turn. A reader that stops early must close them."""
         runtime = self.runtime
         if self.turn:
             return self.turn.follow()
+        count, chats = self.place.count if self.place else None, runtime.running.chats if self.may_ask else None
         return take_turn(
             self.caller,
             self.wired,
@@ -191,15 +176,14 @@ class Answer(Generic[AnyRequest]):
             running=runtime.running,
             models=runtime.models,
             settings=runtime.settings,
-            terms=TurnTerms(
-                runtime.switches.refuse, self.place.count, repeatable, runtime.running.chats if self.may_ask else None
-            ),
+            terms=TurnTerms(runtime.switches.refuse, count, repeatable, chats),
             outside=runtime.reach.outside,
         )
 
     def start(self) -> LiveTurn:
         """Begins the turn for a page; it goes on without the page that began it. Call this at once."""
-        turn = self._begin(self.stream_events(), admit=self.acquire_place)
+        admit = partial(self.place.acquire, self.request) if self.place else None
+        turn = self._begin(self.stream_events(), admit=admit)
         self.runtime.keep_for_page(turn)
         return turn
 
@@ -215,7 +199,8 @@ class Answer(Generic[AnyRequest]):
     def _begin(self, events: AsyncGenerator[Event, None], **how: Any) -> LiveTurn:
         """Begins a turn that holds the answer's place to its end."""
         turn = LiveTurn(self.caller, self.wired, self.request, events, self.runtime.stop_error, **how)
-        turn.task.add_done_callback(lambda _: self.place.release())
+        if self.place:
+            turn.task.add_done_callback(self.place.release)
         return turn
 
     async def finish(
@@ -227,7 +212,7 @@ class Answer(Generic[AnyRequest]):
         on by itself and a tool call waits for approval. With `left`, raises ShuttingDown where the server stops the
         turn.
         """
-        with self.place, self.runtime.mark_run() as task:
+        with self.place or nullcontext(), self.runtime.mark_run() as task:
             if left is None:
                 return await self._read()
             is_reading = True
@@ -276,7 +261,7 @@ async def follow(
     encode: Callable[[AsyncGenerator[Event, None]], AsyncGenerator[EncodedPiece, None]],
     *,
     cut_off: Callable[[FlowgroundError], EncodedPiece],
-    place: RunPlace | None = None,
+    place: AuthorizedRequest | None = None,
 ) -> AsyncGenerator[EncodedPiece, None]:
     """The encoded events, as they come. They are closed with this generator, and the `place` is released.
 

@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -443,5 +443,5 @@ async def find_report(runtime: Runtime, caller: Caller, flow_id: str) -> FlowTes
 async def _admit(runtime: Runtime, caller: Caller, flow_id: str, request: RunRequest) -> AsyncIterator[TurnTerms]:
     asker = PersonTrying(caller, "inside", "unprotected")
     answer = await endpoint.answer(runtime, asker, address=flow_id, ask=request)
-    with answer.place, runtime.mark_run():
-        yield TurnTerms(runtime.switches.refuse, answer.place.count)
+    with answer.place or nullcontext(), runtime.mark_run():
+        yield TurnTerms(runtime.switches.refuse, answer.place.count if answer.place else None)

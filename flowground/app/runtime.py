@@ -24,6 +24,7 @@ from flowground.access.sign_in import SignIn
 from flowground.app.library import Library
 from flowground.app.live_turns import IdempotencyCache, LiveTurn, StreamTurns
 from flowground.app.retention import FILES, REMOVED, RetentionTask
+from flowground.app.rights import RightsWatch
 from flowground.app.runs_elsewhere import RunsElsewhere
 from flowground.components.base import LookUp, Outside
 from flowground.components.schemas import find_wrong_schema
@@ -113,7 +114,7 @@ class Runtime:
         self.running = RunningRuns(self.store)
         self.switches = Switches(self.store, self.running, self.models)
         self.interruptions = Interruptions(self.store)
-        self.elsewhere = RunsElsewhere(self.store, self.interruptions)
+        self.rights, self.elsewhere = RightsWatch(self.store), RunsElsewhere(self.store, self.interruptions)
         self._page_turns: dict[tuple[str, str, str], LiveTurn] = {}
         self.on_page_turn: Callable[[LiveTurn], None] = lambda _: None
         """Called with every turn that begins on a page, before its first event."""
@@ -142,6 +143,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Stops runs and closes everything; nothing acknowledged is lost."""
+        if self.rights.task:
+            self.rights.task.cancel()
         await self.stop_runs(0)
         self.elsewhere.stop()
         await self.interruptions.close()
@@ -407,24 +410,20 @@ class Switches:
         left: Callable[[], Coroutine[Any, Any, object]] | None = None,
     ) -> EndedByAdmin | None:
         """Waits until `find_off` returns an error, for a run that waits for a place; None once `left` returns."""
-        leaving = asyncio.ensure_future(left()) if left else None
-        try:
-            while not (leaving and leaving.done()):
-                if off := self.find_off(wired, request, caller):
-                    return off
-                await self._wait_for_change(leaving)
-            return None
-        finally:
-            if leaving:
-                leaving.cancel()
 
-    async def _wait_for_change(self, leaving: asyncio.Future[Any] | None) -> None:
-        change = asyncio.ensure_future(self._changed.wait())
-        awaited: set[asyncio.Future[Any]] = {change, leaving} if leaving else {change}
+        async def wait_for_switch() -> EndedByAdmin:
+            while not (off := self.find_off(wired, request, caller)):
+                await self._changed.wait()
+            return off
+
+        switch = asyncio.ensure_future(wait_for_switch())
+        leaving = {asyncio.ensure_future(left())} if left else set()
         try:
-            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({switch, *leaving}, return_when=asyncio.FIRST_COMPLETED)
+            return switch.result() if switch.done() else None
         finally:
-            change.cancel()
+            for wait in (switch, *leaving):
+                wait.cancel()
 
     async def close(self) -> None:
         if self._timer:

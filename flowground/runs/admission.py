@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from flowground.core.errors import FlowgroundError, ServerBusy, ShuttingDown
-from flowground.runs.limits import RunCount
 
 Leaving = Callable[[], Coroutine[Any, Any, FlowgroundError | None]]
 """Returns when waiting is over: the error to raise, or None where the client has disconnected."""
@@ -104,41 +103,3 @@ class Admission:
         first, _ = next(iter(self._waiting.values()), (self._clock(), ""))
         wait = math.ceil(max(1.0, waited, self._clock() - first))
         return ServerBusy(wait)
-
-
-class RunPlace:
-    """What one run holds: a place of the process, and its part of limits on concurrent runs.
-
-    A context manager, which releases at its end. Without arguments it holds nothing. `whose` is the person as limits
-    count people.
-    """
-
-    def __init__(self, admission: Admission | None = None, count: RunCount | None = None, *, whose: str = "") -> None:
-        self._admission, self._whose = admission, whose
-        self.count = count if count and count.matters else None
-        self._is_held = False
-
-    async def acquire(self, left: Leaving | None = None) -> None:
-        """As `Admission.acquire`. Without a place, nothing counts in limits."""
-        if self._admission:
-            try:
-                await self._admission.acquire(left, whose=self._whose)
-            except BaseException:
-                if self.count:  # it was not begun
-                    self.count.undo()
-                raise
-            self._is_held = True
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Releases what is held; a second call does nothing."""
-        if self.count:
-            self.count.release()
-        if self._admission and self._is_held:
-            self._is_held = False
-            self._admission.release(self._whose)

@@ -40,7 +40,6 @@ _MOST = 20_000
 _LATE = 60.0
 """Seconds that a run may take beyond the longest allowed time."""
 _MOST_FLOWS = 100
-_NOT_COUNTED = RunCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class RunLimits:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self.store = store
         self._secret = secret.encode()[:64]
         self._clock, self._now = clock, now
         self._longest = settings.limits.run_seconds or float(DAY)
@@ -81,21 +80,24 @@ class RunLimits:
         self.currency = settings.prices.currency
         self._prices = settings.prices
         self._default_model = settings.default_model
+        self.counts_programs = bool(self._of_programs or self._of_flows or self._prices.models)
+        """Whether `open` returns a count for runs of programs."""
 
-    def open(self, caller: Caller, *, at_page: bool = False, came_from: str = "") -> "RunCount":
-        """The count of a run that the caller wants to begin; nothing is counted yet. `came_from` is a visitor's
-        address."""
-        return RunCount(self, caller, self._list_own(caller, at_page=at_page, came_from=came_from))
+    def open(self, caller: Caller, *, at_page: bool = False, came_from: str = "") -> "RunCount | None":
+        """The count of a run that the caller wants to begin, None where no limit or price applies; nothing is counted
+        yet. `came_from` is a visitor's address."""
+        own = self._list_own(caller, at_page=at_page, came_from=came_from)
+        return RunCount(self, caller, own) if own or self._prices.models or self.list_for_flows(caller) else None
 
     async def look(self, caller: Caller, flows: Iterable[str] = (), *, at_page: bool = False) -> list[Remaining]:
         """What is left of every limit of the caller and of these flows; limits of addresses are left out."""
         found = []
         for meter, key in self._list_own(caller, at_page=at_page):
-            await meter.read(key, self._store)
+            await meter.read(key, self.store)
             found.append(meter.look(key))
         for flow_id in sorted(flows)[:_MOST_FLOWS]:
             for meter, key in self.list_of_flow(flow_id, caller):
-                await meter.read(key, self._store)
+                await meter.read(key, self.store)
                 found.append(replace(meter.look(key), flow_id=flow_id))
         return found
 
@@ -105,14 +107,6 @@ class RunLimits:
     def list_for_flows(self, caller: Caller) -> Sequence[Meter]:
         """The meters of flows that apply to this caller."""
         return self._of_flows_for_visitors if caller.kind == "visitor" else self._of_flows
-
-    async def read(self, meters: Iterable[KeyedMeter]) -> None:
-        for meter, key in meters:
-            await meter.read(key, self._store)
-
-    @property
-    def has_prices(self) -> bool:
-        return bool(self._prices.models)
 
     def sum_cost(self, used: Iterable[tuple[str | None, Usage]]) -> float | None:
         """The cost of usage by model name (None: the default model); None where no prices are configured."""
@@ -129,8 +123,7 @@ class RunLimits:
         """The caller's own meters with their keys. The local owner has no page limit: the model is their own."""
         if caller.kind != "visitor":
             meters = self._of_people if at_page and caller.kind != "local" else self._of_programs
-            key = str(caller.counted_as) if meters else ""
-            return [(meter, key) for meter in meters]
+            return [(meter, str(caller.counted_as)) for meter in meters] if meters else []
         own: list[KeyedMeter] = [(meter, str(caller.owner)) for meter in self._of_visitors]
         if came_from and self._of_addresses:
             address = self._digest(came_from)
@@ -151,16 +144,14 @@ class RunCount:
         self._caller = caller
         self._own = own
         self._taken: list[KeyedMeter] = []
-        self.counts = self._find_counts()
-
-    @property
-    def matters(self) -> bool:
-        """Whether any limit or price applies to the run."""
-        return bool(self._own or self._limits.list_for_flows(self._caller) or self._limits.has_prices)
+        windows = {meter.limit.of: key for meter, key in own if meter.limit.measure.seconds}
+        self.counts = RunCounts(windows.get("person") or windows.get("visitor"), windows.get("address"))
+        """The keys by which limits find the run's row."""
 
     async def read(self, flow_id: str | None = None) -> None:
         """Reads what the caller used before, or what the flow did. Await this before `count_request`."""
-        await self._limits.read(self._own if flow_id is None else self._limits.list_of_flow(flow_id, self._caller))
+        for meter, key in self._own if flow_id is None else self._limits.list_of_flow(flow_id, self._caller):
+            await meter.read(key, self._limits.store)
 
     def count_request(self, flow_id: str | None = None) -> None:
         """Counts the request in the minute of the caller, or of the flow. Raises RunLimitReached; then nothing is
@@ -215,13 +206,6 @@ class RunCount:
         """Releases the limits of concurrent runs, however the run ended."""
         for meter, key in self._taken:
             meter.release(key, self)
-
-    def _find_counts(self) -> RunCounts:
-        """The keys by which limits find the run's row."""
-        if not self._own:
-            return _NOT_COUNTED
-        windows = {meter.limit.of: key for meter, key in self._own if meter.limit.measure.seconds}
-        return RunCounts(windows.get("person") or windows.get("visitor"), windows.get("address"))
 
 
 @dataclass(slots=True)

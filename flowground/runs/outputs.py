@@ -133,6 +133,8 @@ def refuse_unseen_outputs(caller: Caller, wired: WiredFlow, request: RunRequest)
 
     Hidden and unknown components get the same error.
     """
+    if not request.output_component and request.output_type != "debug":
+        return
     hint = caller.name_better_token("sees") if caller.token_hides_inside else None
     is_there = finds_output(wired, request, sees_inside=caller.sees_inside)
     if request.must_find_output and not is_there:

@@ -260,7 +260,6 @@ class OpenSockets:
     def end(self) -> None:
         """Cancels all background work."""
         self._tidying.end()
-        self._conversations.close()
 
     async def serve_page(
         self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None

@@ -151,6 +151,23 @@ async def test_they_are_asked_again_after_the_wait_for_another_run(
         await first
 
 
+@pytest.mark.parametrize("change", [revoke, remove, deactivate, unshare, promote])
+@pytest.mark.parametrize("query", ["", "?stream=sse"])
+async def test_they_end_a_run_that_goes_on(tmp_path: Path, change: Change, query: str) -> None:
+    """One by other rights goes on, and so does one by more rights than before."""
+    async with opened(tmp_path) as (api, token_id, headers):
+        ending, other = send(api, f"long{query}", headers), send(api, "long")
+        for task in (ending, other):
+            await require_waiting(task)
+        await change(api, token_id)
+        if change is promote:
+            await require_waiting(ending)
+        else:
+            answer = await ending
+            assert (answer.status_code, "run_stopped" in answer.text) == (200 if query else 409, True)
+        await require_waiting(other)
+
+
 @pytest.mark.parametrize("whose", ["flow", "person"])
 async def test_half_requests_are_no_runs_at_once(tmp_path: Path, whose: str) -> None:
     async with opened(tmp_path, **{whose: {"runs_at_once": 2}}) as (api, _, _):

@@ -27,6 +27,7 @@ from flowground.store.sql import (
     has_row,
     has_words,
     mark_job,
+    mark_rights_change,
     read_moment,
     read_moment_or_none,
     write_moment_or_none,
@@ -208,6 +209,7 @@ def is_of(connection: Connection, *, token_id: str, member: str) -> bool:
     return has_row(connection, _t.id == token_id, _t.owner == member)
 
 
+@mark_rights_change
 def revoke(connection: Connection, *, token_id: str, by: str) -> bool:
     """Revokes a token in every process at once. False when there is no such token, or it was revoked before."""
     ended = update(tables.tokens).where(_t.id == token_id, _t.revoked_at.is_(None)).values(revoked_at=time.time())

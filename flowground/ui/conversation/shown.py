@@ -427,8 +427,8 @@ class ShownConversation:
 
     async def check(self) -> None:
         """Checks the rights again. Raises NotSignedIn or FlowNotFound if the caller may not open the flow any more."""
-        self.caller = await self._runtime.access.recheck(self.caller)
-        self._take_flow(await self._runtime.access.open_flow(self.caller, self.wired.id))
+        self.caller, wired = await self._runtime.access.reopen(self.caller, self.wired.id)
+        self._take_flow(wired)
 
     def _take_flow(self, saved: WiredFlow) -> None:
         """Takes the flow as it is now; sends a notice if it changed while it is shown."""

@@ -1,12 +1,7 @@
-"""Serves the sockets of conversations: reads frames, does what they ask, and closes a socket whose rights ended.
-
-Rights are checked at once after a change in this process. What another process changes, what expires and which files go
-is found within seconds: one check for each sign-in and flow, however many sockets have it open, and at most
-`_LOOKS_PER_SECOND` checks a second.
-"""
+"""Serves the sockets of conversations: reads frames, does what they ask, and closes a socket whose rights ended."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, assert_never
@@ -28,13 +23,13 @@ from flowground.core.errors import (
     FlowgroundError,
     FlowNotFound,
     InvalidRequest,
-    NotAllowed,
     NotSignedIn,
     RunNotFound,
     StoreUnavailable,
 )
 from flowground.core.values import find_zone
 from flowground.flows.tweaks import drop_inputs, drop_secrets
+from flowground.flows.wiring import WiredFlow
 from flowground.runs.scope import NothingWaits
 from flowground.store.runs import progress, versions
 from flowground.ui.conversation import shown as history
@@ -58,15 +53,6 @@ from flowground.ui.conversation.frames import (
 )
 from flowground.ui.conversation.messages import Fields, encode, write_refusal, write_steps, write_tool_calls
 from flowground.ui.conversation.shown import ConversationPlace, Outbox, ShownConversation, UnsentFrames
-
-_LOOK_SECONDS = 10.0
-"""Least seconds between two rounds of checks; more if a round would be over `_LOOKS_PER_SECOND`."""
-_LOOKS_PER_SECOND = 10
-_LOOKS_IN_A_ROW = 20
-"""Checks in a row, after which the loop serves others."""
-
-RightsKey = tuple[str, str | None, str]
-"""Owner, sign-in and flow."""
 
 _FLUSH_SECONDS = 2.0
 """Seconds that a page has to read why its socket is closed."""
@@ -252,35 +238,47 @@ class SocketEnds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OpenSocket:
+    """A socket that is served, as `rights.Watched`."""
+
+    endpoint: "ConversationEndpoint"
     socket: SocketEnds
     outbox: Outbox
     shown: ShownConversation
     page: AskingPage
 
+    @property
+    def rights(self) -> Hashable:
+        caller = self.shown.caller
+        return type(self), caller.kind, caller.id, caller.sign_in_id, self.shown.wired.id
+
+    async def read_rights(self) -> tuple[Caller, WiredFlow]:
+        return await self.endpoint.runtime.access.reopen(self.shown.caller, self.shown.wired.id)
+
+    def take_rights(self, caller: Caller, wired: WiredFlow) -> None:
+        self.shown.take_rights(caller, wired)
+
+    def end_rights(self, error: FlowgroundError) -> None:
+        """Says why, and closes the socket."""
+        self.endpoint.forget(self.shown)
+        task = asyncio.get_running_loop().create_task(_close(self, error))
+        self.endpoint.closing.add(task)
+        task.add_done_callback(self.endpoint.closing.discard)
+
 
 class ConversationEndpoint:
-    """All conversation sockets of this process, on its loop, by rights and by the conversation that each shows."""
+    """All conversation sockets of this process, on its loop, and the conversation that each shows."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self._send_seconds = runtime.settings.limits.request_seconds
-        self._open: dict[RightsKey, dict[_OpenSocket, None]] = {}
         self._shown: dict[ConversationPlace, dict[ShownConversation, None]] = {}
         self._broadcasts: dict[Turn, TurnBroadcast] = {}
         self._unsent: WeakValueDictionary[str, UnsentFrames] = WeakValueDictionary()
         """By person, while one of their sockets is open."""
-        self._closing: set[asyncio.Task[None]] = set()
-        self._look_now = asyncio.Event()
-        self._looking: asyncio.Task[None] | None = None
-        """The checks of rights, while a socket is open."""
-        self._loop = asyncio.get_running_loop()
+        self.closing: set[asyncio.Task[None]] = set()
         runtime.on_page_turn = self._record_turn
-        runtime.store.on_rights_change = self._look_soon
+        runtime.rights.on_look = self._look_around
         runtime.switches.on_change = self._send_off
-
-    def close(self) -> None:
-        """Stops all background work when the process ends; the server closes the sockets."""
-        self._stop_looking()
 
     async def serve(
         self,
@@ -294,8 +292,7 @@ class ConversationEndpoint:
     ) -> None:
         """Serves a socket until the page closes it or its rights end. `flow` is an id or name."""
         try:
-            caller = await self._runtime.access.recheck(caller)
-            wired = await self._runtime.access.open_flow(caller, flow)
+            caller, wired = await self.runtime.access.reopen(caller, flow)
         except (NotSignedIn, FlowNotFound, StoreUnavailable) as error:
             await refuse_socket(socket, error)
             return
@@ -308,29 +305,26 @@ class ConversationEndpoint:
             unsent=self._unsent.setdefault(str(caller.owner), UnsentFrames()),
         )
         shown = ShownConversation(
-            self._runtime,
+            self.runtime,
             caller,
             wired,
             outbox,
             is_public=is_public,
             other_sockets=self,
         )
-        page = AskingPage(self._runtime, shown, came_from=came_from, time_zone=time_zone)
-        key, opened = (str(caller.owner), caller.sign_in_id, wired.id), _OpenSocket(socket, outbox, shown, page)
-        self._open.setdefault(key, {})[opened] = None
-        if self._looking is None or self._looking.done():
-            self._looking = self._loop.create_task(self._look_on())
+        page = AskingPage(self.runtime, shown, came_from=came_from, time_zone=time_zone)
+        opened = _OpenSocket(self, socket, outbox, shown, page)
+        rights = self.runtime.rights
+        rights.watched[opened] = None
+        if rights.task is None or rights.task.done():
+            rights.begin()
         writing = asyncio.create_task(outbox.run())
         try:
             await self._read_frames(opened)
         finally:
-            self._forget(shown)
+            self.forget(shown)
             writing.cancel()
-            self._open[key].pop(opened)
-            if not self._open[key]:
-                del self._open[key]
-            if not self._open:
-                self._stop_looking()
+            del rights.watched[opened]
 
     async def _read_frames(self, opened: _OpenSocket) -> None:
         while await opened.outbox.wait_for_room():
@@ -361,62 +355,19 @@ class ConversationEndpoint:
             return "refused"
         return "answered"
 
-    # Rights
-
-    def _look_soon(self) -> None:
-        """Checks at once, since rights were changed. Called in any thread."""
-        self._loop.call_soon_threadsafe(self._look_now.set)
-
-    def _stop_looking(self) -> None:
-        if self._looking:
-            self._looking.cancel()
-            self._looking = None
-
-    async def _look_on(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(_LOOK_SECONDS, len(self._open) / _LOOKS_PER_SECOND)):
-                    await self._look_now.wait()
-            self._look_now.clear()
-            with suppress(StoreUnavailable):  # an outage ends nobody's rights
-                await self._runtime.switches.refresh()
-                await self._look_at_rights()
-                await self._look_elsewhere()
-
-    async def _look_at_rights(self) -> None:
-        """Checks each owner, sign-in and flow once."""
-        shown = {key: next(iter(here)).shown for key, here in self._open.items()}
-        for count, (key, one) in enumerate(shown.items(), 1):
-            try:
-                caller = await self._runtime.access.recheck(one.caller)
-                wired = await self._runtime.access.open_flow(caller, one.wired.id)
-                for opened in [*self._open.get(key, ())]:
-                    opened.shown.take_rights(caller, wired)
-            except (NotSignedIn, FlowNotFound, NotAllowed) as error:
-                self._end_rights(key, error)
-            if count % _LOOKS_IN_A_ROW == 0:
-                await asyncio.sleep(0.01)
-
-    def _end_rights(self, key: RightsKey, error: FlowgroundError) -> None:
-        for opened in [*self._open.get(key, ())]:
-            self._forget(opened.shown)
-            task = asyncio.get_running_loop().create_task(_close(opened, error))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
     def _send_off(self) -> None:
-        for here in self._open.values():
-            for opened in here:
+        for opened in self.runtime.rights.watched:
+            if isinstance(opened, _OpenSocket):
                 opened.shown.send_off()
 
     # Who shows what
 
     def show(self, shown: ShownConversation, place: ConversationPlace) -> None:
         """The socket shows this conversation from now on."""
-        self._forget(shown)
+        self.forget(shown)
         self._shown.setdefault(place, {})[shown] = None
 
-    def _forget(self, shown: ShownConversation) -> None:
+    def forget(self, shown: ShownConversation) -> None:
         shown.unsubscribe()
         if shown.place and (here := self._shown.get(shown.place)):
             here.pop(shown, None)
@@ -429,12 +380,13 @@ class ConversationEndpoint:
         others = [shown for shown in self._shown.get(place, ()) if shown is not chooser]
         await _send_anew(others, place, through=version)
 
-    async def _look_elsewhere(self) -> None:
-        """Sends conversations again in which another process began a run meanwhile."""
+    async def _look_around(self) -> None:
+        """Reads what is off, and sends conversations again in which another process began a run meanwhile."""
+        await self.runtime.switches.refresh()
         if not self._shown:
             return
-        holder = self._runtime.running.holder
-        found = await self._runtime.store.read(progress.list_places_elsewhere, holder=holder)
+        holder = self.runtime.running.holder
+        found = await self.runtime.store.read(progress.list_places_elsewhere, holder=holder)
         for place in {ConversationPlace(*one) for one in found}:
             unaware = [shown for shown in self._shown.get(place, ()) if shown.broadcast is None]
             await _send_anew(unaware, place)
