@@ -123,10 +123,7 @@ class AuthorizedRequest:
                 self.count.undo()
             raise
         self.run_id = request.run_id
-        rights = self.runtime.rights
-        rights.watched[self] = None
-        if rights.task is None or rights.task.done():
-            rights.begin()
+        self.runtime.rights.watch(self)
         await self.revalidate()
 
     def __enter__(self) -> None:

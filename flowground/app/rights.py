@@ -42,16 +42,18 @@ class RightsWatch:
 
     def __init__(self, store: Store) -> None:
         self.watched: dict[Watched, None] = {}
-        """What ends by itself takes itself out; what is put in begins the watch, unless its `task` goes on."""
+        """What ends by itself takes itself out."""
         self.on_look: Callable[[], Awaitable[None]] | None = None
         """Called after each round."""
         self._look_now = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         store.on_rights_change = self._look_soon
 
-    def begin(self) -> None:
-        """Checks rights from now on, until nothing is watched."""
-        self.task = asyncio.get_running_loop().create_task(self._look_on())
+    def watch(self, one: Watched) -> None:
+        """Checks its rights from now on, until it is taken out of `watched`."""
+        self.watched[one] = None
+        if self.task is None or self.task.done():
+            self.task = asyncio.get_running_loop().create_task(self._look_on())
 
     def _look_soon(self) -> None:
         """Checks at once, since rights were changed. Called in any thread."""

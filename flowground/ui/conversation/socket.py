@@ -15,6 +15,7 @@ from flowground.app import endpoint, own_runs
 from flowground.app.authorize import PersonChatting
 from flowground.app.live_turns import LiveTurn
 from flowground.app.own_runs import DecidedCall
+from flowground.app.rights import Watched
 from flowground.app.runs_elsewhere import RunElsewhere
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, InputType, RunRequest
@@ -237,8 +238,8 @@ class SocketEnds:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _OpenSocket:
-    """A socket that is served, as `rights.Watched`."""
+class _OpenSocket(Watched):
+    """A socket that is served."""
 
     endpoint: "ConversationEndpoint"
     socket: SocketEnds
@@ -314,17 +315,14 @@ class ConversationEndpoint:
         )
         page = AskingPage(self.runtime, shown, came_from=came_from, time_zone=time_zone)
         opened = _OpenSocket(self, socket, outbox, shown, page)
-        rights = self.runtime.rights
-        rights.watched[opened] = None
-        if rights.task is None or rights.task.done():
-            rights.begin()
+        self.runtime.rights.watch(opened)
         writing = asyncio.create_task(outbox.run())
         try:
             await self._read_frames(opened)
         finally:
             self.forget(shown)
             writing.cancel()
-            del rights.watched[opened]
+            del self.runtime.rights.watched[opened]
 
     async def _read_frames(self, opened: _OpenSocket) -> None:
         while await opened.outbox.wait_for_room():
