@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from flowground import store as process_locks
 from flowground.runs.running import Interruptions
 from flowground.store import Store
-from flowground.store.runs import conversations, erasing, progress
+from flowground.store.runs import chunks, conversations, erasing, progress, requests
 from tests.database_line import DatabaseLine
 from tests.run_rows import HERE, begin, contents, eventually, has_status, keep, said, statuses
 from tests.store_databases import SERVER, empty_database
@@ -60,6 +60,24 @@ async def test_only_runs_of_dead_processes_are_ended(store: Store, url: str) -> 
     running = ("running", None)
     assert await statuses(store) == {"dead": ("interrupted", "interrupted"), "alive": running, "mine": running}
     assert ("dead answer", "So far", "interrupted") in await said(store)
+
+
+async def test_on_postgresql_processes_are_told_what_is_asked_and_written(store: Store) -> None:
+    interruptions, told = Interruptions(store), list[str]()
+    interruptions.on_notice = told.append
+    await interruptions.start()
+    await begin(store, "r", holder="h")
+    assert await store.write(requests.ask_stop, run_id="r", kind="own", by="")
+    await keep(store, "r", {"r answer": "So"})
+    await store.write(chunks.follow, runs=["r", "s"])
+    if store.process.find_descriptor() is not None:
+
+        async def has_all() -> bool:
+            return {"asked h", "began ", "follow r s"} <= {*told}
+
+        await eventually(has_all)
+    await interruptions.close()
+    assert bool(told) == (store.process.find_descriptor() is not None)
 
 
 async def test_a_start_ends_what_the_process_before_left(store: Store) -> None:

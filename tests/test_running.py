@@ -80,6 +80,19 @@ async def test_calls_that_wait_are_told_of_runs_that_go_on(store: Store) -> None
     assert await note({"r": calls[1:]}) == [calls[1:], [], []]
 
 
+async def test_events_of_a_followed_run_are_written_soon(store: Store) -> None:
+    await begin(store, "r", holder="h")
+    running = RunningRuns(store, seconds=10_000)
+    add(running, "r").say("One")
+    running.note_followers(["r", "of another process"])
+
+    async def is_kept() -> bool:
+        return await read_kept(store) == {"r answer": "One"}
+
+    await eventually(is_kept)
+    await running.close()
+
+
 async def test_a_run_that_is_over_soon_is_never_written(store: Store) -> None:
     """One such run follows another, each within the second that is soon here, while a long one is written twice."""
     await begin(store, "r", holder="h")

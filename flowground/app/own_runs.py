@@ -17,8 +17,8 @@ from flowground.store.runs.records import RunRecord
 from flowground.store.runs.requests import PassedDecision
 
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
-_POLL_SECONDS, _POLLS = 0.25, 32
-"""Seconds between two polls of another process's progress, and how many polls; that process polls every two seconds."""
+_POLL_SECONDS, _POLLS = 0.25, 40
+"""Most seconds between two polls of another process's progress, and how many polls: the first ones come sooner."""
 
 
 class DecidedCall(NamedTuple):
@@ -98,21 +98,21 @@ async def list_waiting(runtime: Runtime, run: RunRecord) -> Sequence[ToolWaits]:
 async def _pass_on(store: Store, passed: PassedDecision) -> None:
     """Passes a decision to the run's process and waits for its outcome. Raises NothingWaits and DecidedElsewhere."""
     await store.write(requests.pass_on, passed=passed)
-    for _ in range(_POLLS):
+    for number in range(_POLLS):
         if outcome := await store.read(requests.read_outcome, passed=passed):
             await store.write(requests.drop, passed=passed)
             if outcome == "nothing_waits":
                 raise NothingWaits
             return
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(min(_POLL_SECONDS, 0.02 * (number + 1)))
     raise DecidedElsewhere
 
 
 async def wait_for_end(store: Store, run_id: str) -> bool:
     """Waits until a run that was asked to stop has ended. False where it has not after some seconds."""
-    for _ in range(_POLLS):
+    for number in range(_POLLS):
         run = await store.read(progress.find_run, run_id=run_id)
         if run is None or run.status != "running":
             return True
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(min(_POLL_SECONDS, 0.02 * (number + 1)))
     return False

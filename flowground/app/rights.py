@@ -46,6 +46,7 @@ class RightsWatch:
         self.on_look: Callable[[], Awaitable[None]] | None = None
         """Called after each round."""
         self._look_now = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.task: asyncio.Task[None] | None = None
         store.on_rights_change = self._look_soon
 
@@ -54,6 +55,13 @@ class RightsWatch:
         self.watched[one] = None
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self._look_on())
+
+    def look_around(self) -> None:
+        """Calls `on_look` soon, without a round of checks."""
+        if self.on_look:
+            task = asyncio.ensure_future(self._look_around())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _look_soon(self) -> None:
         """Checks at once, since rights were changed. Called in any thread."""
@@ -68,8 +76,12 @@ class RightsWatch:
             self._look_now.clear()
             with suppress(StoreUnavailable):  # an outage ends nobody's rights
                 await self._look()
-                if self.on_look:
-                    await self.on_look()
+            await self._look_around()
+
+    async def _look_around(self) -> None:
+        if self.on_look:
+            with suppress(StoreUnavailable):
+                await self.on_look()
 
     async def _look(self) -> None:
         groups: dict[Hashable, list[Watched]] = {}

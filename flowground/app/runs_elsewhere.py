@@ -1,6 +1,7 @@
 """Runs of other processes, followed by the rows in which these keep their events."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,10 @@ from flowground.store import Store
 from flowground.store.runs import chunks, conversations, progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS, _TELL_SECONDS = 0.5, 5.0
+"""Seconds between two looks, on PostgreSQL unless a notice comes; and between two words to those who run them."""
+_DEAD_SECONDS = 1.0
+"""Seconds between two looks for processes that died."""
 _RUNS_PER_LOOK = 200
 _CHARS_PER_LOOK = 1_000_000
 """Most runs of one look, and most characters that it reads. Runs that waited longest come first."""
@@ -50,12 +54,20 @@ class RunsElsewhere:
         self._followed: dict[str, RunElsewhere] = {}
         """By run; runs that were looked at last are at the end."""
         self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._looked_for_dead = self._told = -float("inf")
+
+    def look_soon(self) -> None:
+        """Looks at once: events were written."""
+        self._news.set()
 
     def open(self, run: RunRecord, wired: WiredFlow) -> RunElsewhere:
         """The run, to be followed at once."""
         found = self._followed.get(run.id)
         if found is None:
             found = self._followed[run.id] = RunElsewhere(run, wired)
+            self._told = -float("inf")
+            self._news.set()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look_on())
         return found
@@ -68,16 +80,28 @@ class RunsElsewhere:
     async def _look_on(self) -> None:
         try:
             while self._followed:
+                self._news.clear()
                 with suppress(StoreUnavailable):  # the store logs the outage
+                    await self._tell()
                     await self._look()
-                await asyncio.sleep(_LOOK_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS)
                 for followed in [one for one in self._followed.values() if not one.journal.followers]:
                     del self._followed[followed.run.id]
         finally:
             self._task = None
 
+    async def _tell(self) -> None:
+        """Tells the processes of the runs that they are followed; ends runs of dead ones."""
+        now = time.monotonic()
+        if now - self._told > _TELL_SECONDS and self._store.process.find_descriptor() is not None:
+            self._told = now
+            await self._store.write(chunks.follow, runs=[*self._followed][:_RUNS_PER_LOOK])
+        if now - self._looked_for_dead > _DEAD_SECONDS:
+            self._looked_for_dead = now
+            await self._interruptions.end_left_runs()
+
     async def _look(self) -> None:
-        await self._interruptions.end_left_runs()
         followed = [*self._followed.values()][:_RUNS_PER_LOOK]
         known = {one.run.id: one.known for one in followed}
         found = await self._store.read(chunks.poll, after=known, most_chars=_CHARS_PER_LOOK)

@@ -132,6 +132,7 @@ class Runtime:
         """Keeps the running loop and starts the tasks of the process. Raises ConfigError."""
         self.loop = asyncio.get_running_loop()
         await self.sign_in.roster.start()
+        self.interruptions.on_notice = self._take_notice
         await self.interruptions.start()
         self.models.start()
         self.retention_task.start()
@@ -140,6 +141,17 @@ class Runtime:
     def forget_files(self) -> None:
         """Schedules the deletion of bytes, after rows that may have had files were deleted. From any thread."""
         self.loop.call_soon_threadsafe(self.retention_task.look_soon, FILES)
+
+    def _take_notice(self, notice: str) -> None:
+        kind, _, rest = notice.partition(" ")
+        if kind == "follow":
+            self.running.note_followers(rest.split())
+        elif kind == "asked" and rest == self.running.holder:
+            self.switches.look_soon()
+        elif kind in ("events", "began") and rest != self.running.holder:
+            self.elsewhere.look_soon()
+            if kind == "began":
+                self.rights.look_around()
 
     async def close(self) -> None:
         """Stops runs and closes everything; nothing acknowledged is lost."""
@@ -434,6 +446,12 @@ class Switches:
     def _set_timer(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._begin_look)
+
+    def look_soon(self) -> None:
+        """Looks at once: something was asked of a run of this process."""
+        if self._timer:
+            self._timer.cancel()
+        self._begin_look()
 
     def _begin_look(self) -> None:
         self._timer = None

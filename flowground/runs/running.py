@@ -38,6 +38,8 @@ _MOST_LATE = 1_000
 _SETTLED = 2.0
 """Multiples of the store's longest wait after which every run that began before is known to run or not."""
 _STOP_SECONDS = 10.0
+_FOLLOWED_SECONDS, _FLUSH_SECONDS = 10.0, 0.05
+"""How long a run counts as followed by another process, and seconds between two writes of its events then."""
 _MOST_ALLOWED = 10_000
 _AGAIN = 1.0
 """Seconds between two attempts to take a lost lock again."""
@@ -115,6 +117,8 @@ class _RunHere:
     kept: int = 0
     """The number of the last event that was written."""
     is_kept: bool = False
+    followed_until: float = 0
+    """Monotonic time until which another process follows the run."""
 
 
 class RunningRuns:
@@ -133,6 +137,7 @@ class RunningRuns:
         """Monotonic time of the last write of all texts; newer runs get an earlier first write."""
         self._published_waiting: dict[str, tuple[str, ...]] = {}
         """Run id -> digests of its waiting calls, as they were written for other processes."""
+        self._followed_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -235,9 +240,22 @@ class RunningRuns:
             with suppress(StoreUnavailable):  # the next writer deletes the rest
                 await self.store.write(requests.note_waiting, waiting={})
 
+    def note_followers(self, run_ids: Collection[str]) -> None:
+        """Another process follows these runs, as far as they are here: for a while their events are written soon."""
+        until = time.monotonic() + _FOLLOWED_SECONDS
+        for here in [self._runs[run_id] for run_id in run_ids if run_id in self._runs]:
+            here.followed_until = until
+            self._followed_until = until
+        if self._followed_until == until and self._timer:
+            self._timer.cancel()
+            self._timer = None
+            self._set_timer()
+
     def _set_timer(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds * _SOON / 2, self._keep)
+            is_followed = time.monotonic() < self._followed_until
+            seconds = _FLUSH_SECONDS if is_followed else self._seconds * _SOON / 2
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._keep)
 
     def _keep(self) -> None:
         self._timer = None
@@ -265,11 +283,13 @@ class RunningRuns:
         return found | dict.fromkeys(gone, ())
 
     def _collect(self, *, began_by: float, is_time: bool) -> list[Chunk]:
-        """Events that are not written yet; unless `is_time`, only of runs of which nothing was written."""
+        """Events that are not written yet; unless `is_time`, only of runs of which nothing was written, and of followed
+        ones."""
         found: list[Chunk] = []
-        chars = 0
+        chars, now = 0, time.monotonic()
         for run_id, here in [*self._runs.items()]:
-            is_due = here.run.is_kept and here.began <= began_by and (is_time or not here.is_kept)
+            is_due = here.began <= began_by and (is_time or not here.is_kept)
+            is_due = here.run.is_kept and (is_due or now < here.followed_until)
             if not is_due or chars > _MOST_CHARS or not (news := here.run.journal.list_after(here.kept)):
                 continue
             session = conversations.make_session_key(**here.run.address)
@@ -289,7 +309,7 @@ class RunningRuns:
                 published = self._published_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
                 self._published_waiting = {run_id: digests for run_id, digests in published.items() if digests}
             if grown:
-                await self.store.write(chunks.keep, chunks=grown)
+                await self.store.write(chunks.keep, chunks=grown, holder=self.holder)
             for chunk in grown:
                 if here := self._runs.get(chunk.run_id):
                     here.kept = chunk.last
@@ -331,6 +351,8 @@ class Interruptions:
         self._look: asyncio.Task[int] | None = None
         self._retaking: asyncio.Task[None] | None = None
         self._watched: int | None = None
+        self.on_notice: Callable[[str], None] = lambda _: None
+        """Called with each notice of another process, or of this one (`sql.notify`)."""
 
     async def start(self) -> None:
         """Takes this process's lock, then starts to end runs of dead processes. Raises ConfigError."""
@@ -381,12 +403,21 @@ class Interruptions:
     def _watch(self) -> None:
         self._watched = self._store.process.find_descriptor()
         if self._watched is not None:
-            asyncio.get_running_loop().add_reader(self._watched, self._begin_retaking)
+            asyncio.get_running_loop().add_reader(self._watched, self._read_notices)
 
     def _unwatch(self) -> None:
         if self._watched is not None:
             asyncio.get_running_loop().remove_reader(self._watched)
             self._watched = None
+
+    def _read_notices(self) -> None:
+        try:
+            notices = self._store.process.read_notices()
+        except Exception:  # noqa: BLE001 - drivers raise anything when the server is away
+            self._begin_retaking()
+        else:
+            for notice in dict.fromkeys(notices):
+                self.on_notice(notice)
 
     def _begin_retaking(self) -> None:
         """Takes the lock again after its connection broke; until then this process looks dead to others."""

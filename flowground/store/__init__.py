@@ -31,6 +31,7 @@ from flowground.store.migrations import migrate, write_and_delete
 from flowground.store.outage import describe, explain, unavailable_error
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken, TokenUses
+from flowground.store.sql import CHANNEL
 from flowground.store.writer import Job, Readers, Writer, join_threads, start_thread
 
 P = ParamSpec("P")
@@ -274,8 +275,13 @@ class FileLock:
         return [holder for holder in holders if holder != self.id and self._is_dead(self._folder / Path(holder).name)]
 
     def find_descriptor(self) -> int | None:
-        """A descriptor that becomes readable when the lock is lost; None where it cannot be lost."""
+        """A descriptor that becomes readable when a notice came (`sql.notify`) or the lock is lost; None where neither
+        can be."""
         return None
+
+    def read_notices(self) -> list[str]:
+        """The notices that came. Raises where the lock is lost."""
+        return []
 
     def release(self) -> None:
         """Releases the lock: the process has no runs any more."""
@@ -339,6 +345,7 @@ class AdvisoryLock:
             with suppress(SQLAlchemyError):  # a setting that this PostgreSQL does not know
                 connection.exec_driver_sql(f"SET {setting}")
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _make_key(self.id)})
+        connection.exec_driver_sql(f"LISTEN {CHANNEL}")
         self._connection = connection
         self._require_session()
 
@@ -355,6 +362,12 @@ class AdvisoryLock:
             return None
         driver: Any = self._connection.connection.driver_connection
         return int(driver.fileno())
+
+    def read_notices(self) -> list[str]:
+        if self._connection is None:
+            return []
+        driver: Any = self._connection.connection.driver_connection
+        return [notice.payload for notice in driver.notifies(timeout=0)]
 
     def release(self) -> None:
         if self._connection is not None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     and_,
+    bindparam,
     cast,
     func,
     insert,
@@ -34,6 +35,8 @@ from sqlalchemy.sql import ClauseElement
 from flowground.core.messages import join_surrogates
 from flowground.core.words import fold
 
+CHANNEL = "flowground"
+"""PostgreSQL's channel of notices between processes."""
 BoundValues = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MOST_WORDS = 5
@@ -50,6 +53,12 @@ def encode_json(value: Any, *, is_sorted: bool = False) -> str:
         return orjson.dumps(value, default=dict, option=orjson.OPT_SORT_KEYS if is_sorted else None).decode()
     except TypeError:
         return json.dumps(value, default=dict, sort_keys=is_sorted)
+
+
+def notify(connection: Connection, notice: str) -> None:
+    """Tells every process of this database, once this transaction is committed; on SQLite nobody."""
+    if connection.dialect.name == "postgresql":
+        _NOTIFY.run(connection, {"notice": notice})
 
 
 def read_moment(seconds: float) -> datetime:
@@ -153,6 +162,9 @@ class Statement:
             bind = (lambda values: order(constants | values)) if constants else order
             self._compiled[name] = compiled.string, bind
         return self._compiled[name]
+
+
+_NOTIFY = Statement(select(func.pg_notify(literal_column(f"'{CHANNEL}'"), bindparam("notice"))))
 
 
 def _pick(names: list[str]) -> Callable[[BoundValues], Any]:

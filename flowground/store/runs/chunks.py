@@ -14,7 +14,7 @@ from flowground.core.events import Event, Token
 from flowground.store import tables
 from flowground.store.runs.journals import VERSION, decode_events, encode_events
 from flowground.store.runs.turns import insert_in_session
-from flowground.store.sql import Statement, mark_job, write_insert
+from flowground.store.sql import Statement, mark_job, notify, write_insert
 
 _e = tables.run_events.c
 _r = tables.runs.c
@@ -66,12 +66,21 @@ def _write_chunk(database: str) -> Statement:
 
 
 @mark_job()
-def keep(connection: Connection, *, chunks: Sequence[Chunk]) -> None:
-    """Keeps chunks of running runs. A run that has ended meanwhile stays as it ended, and a deleted conversation
-    deleted."""
+def keep(connection: Connection, *, chunks: Sequence[Chunk], holder: str = "") -> None:
+    """Keeps chunks of running runs of the process `holder`. A run that has ended meanwhile stays as it ended, and a
+    deleted conversation deleted."""
     for chunk in chunks:
         row = {"run": chunk.run_id, "version": VERSION} | chunk._asdict()
         _write_chunk(connection.dialect.name).run(connection, row)
+    if chunks:
+        is_begin = any(chunk.first == 1 for chunk in chunks)
+        notify(connection, f"{'began' if is_begin else 'events'} {holder}")
+
+
+@mark_job()
+def follow(connection: Connection, *, runs: Collection[str]) -> None:
+    """Tells the processes that run these that they are followed, so that their events are kept soon."""
+    notify(connection, f"follow {' '.join(runs)}")
 
 
 def read(connection: Connection, *, run_id: str) -> list[Event]:

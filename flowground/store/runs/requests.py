@@ -1,8 +1,8 @@
 """Stop requests and decisions of tool calls, for runs in other processes.
 
-The process that runs a run stores which of its calls wait for a person, and reads decisions and stop requests every two
-seconds while it runs anything. It stores the outcome of a decision, whose row is deleted once the outcome was read,
-else when another decision is passed on after the run's end.
+The process that runs a run stores which of its calls wait for a person. Decisions and stop requests it reads every two
+seconds while it runs anything, on PostgreSQL at once. It stores the outcome of a decision, whose row is deleted once it
+was read, else when another decision is passed on after the run's end.
 """
 
 import time
@@ -15,7 +15,7 @@ from flowground.core.events import ToolCalled, ToolWaits
 from flowground.core.messages import Decision
 from flowground.store import audit, publications, tables
 from flowground.store.publications import Switch
-from flowground.store.sql import add_row, has_row
+from flowground.store.sql import add_row, has_row, notify
 
 Outcome = Literal["taken", "nothing_waits"]
 StopKind = Literal["own", "admin"]
@@ -43,6 +43,7 @@ def pass_on(connection: Connection, *, passed: PassedDecision) -> None:
     connection.execute(delete(tables.passed_decisions).where(earlier))
     connection.execute(delete(tables.passed_decisions).where(_d.run_id.not_in(_RUNNING)))
     add_row(connection, tables.passed_decisions, **passed._asdict(), asked_at=time.time())
+    _tell_holder(connection, passed.run_id)
 
 
 def list_passed(connection: Connection, *, holder: str) -> list[PassedDecision]:
@@ -106,9 +107,15 @@ def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) ->
         return False
     if not has_row(connection, _q.run_id == run_id):
         add_row(connection, tables.stop_requests, run_id=run_id, kind=kind, asked_at=time.time())
+        _tell_holder(connection, run_id)
         if kind == "admin":
             audit.record(connection, actor=by, action="run.stopped", subject=run_id)
     return True
+
+
+def _tell_holder(connection: Connection, run_id: str) -> None:
+    """Tells the process that runs the run to read its orders."""
+    notify(connection, f"asked {connection.scalar(select(_r.holder).where(_r.id == run_id))}")
 
 
 def ask_stops(connection: Connection, *, owners: Collection[str]) -> None:
