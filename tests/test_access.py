@@ -23,8 +23,6 @@ from tests.organization import organization, sign_in
 from tests.running import chat_flow, look_at_once, running
 from tests.stored import list_entries
 
-pytestmark = pytest.mark.anyio
-
 FLOWS = {name: chat_flow("scripted", name.title()) for name in ("shared", "chat-only", "private")}
 FLOWS["owned"] = "owners: [ada]\n" + chat_flow("scripted", "Owned")
 ADMIN = Caller(kind="member", id="root", role="admin")

@@ -24,7 +24,6 @@ from tests.people import PASSWORD, make_cookie
 from tests.running import start_turn
 from tests.stored import collect_data, list_messages
 
-pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
 
 

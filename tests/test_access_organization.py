@@ -21,8 +21,6 @@ from tests.people import PASSWORD, make_cookie
 from tests.run_rows import eventually
 from tests.stored import list_entries
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 async def augusta(acme: Runtime) -> Caller:

@@ -20,8 +20,6 @@ from tests.organization import FLOWS, organization, sign_in
 from tests.people import HASHED
 from tests.stored import list_entries
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 async def bob(acme: Runtime) -> Caller:

@@ -18,8 +18,6 @@ from tests.organization import sign_in
 from tests.people import HASHED, ROLES
 from tests.running import chat_flow, running
 
-pytestmark = pytest.mark.anyio
-
 FLOWS = {name: chat_flow("scripted", name.title()) for name in ("open", "chat-only", "private")}
 
 

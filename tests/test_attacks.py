@@ -18,7 +18,6 @@ from tests.people import PASSWORD, make_cookie
 from tests.running import running
 from tests.test_access_matrix import open_client
 
-pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
 
 

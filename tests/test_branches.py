@@ -21,8 +21,6 @@ from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import mistakes
 from tests.meeting import Meeting
 
-pytestmark = pytest.mark.anyio
-
 ROUTER = """
 components:
   ChatInput: {type: ChatInput}

@@ -121,7 +121,6 @@ def test_a_reader_of_markdown_shows_each_line_break(bob: Browser) -> None:
     )
 
 
-@pytest.mark.anyio
 async def test_line_ends_are_found_in_time_that_grows_with_the_text() -> None:
     for text in ("`" * 200_000, "~~~\n" + "~" * 200_000 + "x", "- " * 100_000, "> " * 100_000):
 

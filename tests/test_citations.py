@@ -32,8 +32,6 @@ from flowground.store.runs import conversations, shared_chats, transcripts
 from tests.api.calls import Api
 from tests.running import running, start_turn, take_turn, watch
 
-pytestmark = pytest.mark.anyio
-
 IT = """\
 components:
   In: {type: ChatInput}

@@ -28,8 +28,6 @@ from tests.test_access_websocket import beside
 from tests.tickets import open_browser
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.anyio
-
 HOUSE = House(
     flows=FLOWS | {"slow": flow_text("slow:echo")},
     config={"providers": {"slow": {"type": "scripted", "delay": 30}}, "sharing": {"allow_public": True}},

@@ -129,7 +129,6 @@ def list_probes(field: FieldPolicy) -> list[tuple[Any, bool]]:
     return found
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("sees_inside", [True, False], ids=["author", "member"])
 async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Path, sees_inside: bool) -> None:
     """Every field of every shipped flow: open or closed as it is shown, within the bounds that are shown."""

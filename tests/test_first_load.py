@@ -73,7 +73,6 @@ def test_a_script_is_sent_small_and_kept_for_good(house: AppServer) -> None:
     assert plain.content == answer.content == page_messages.read_file(page_messages.find_files()[path])
 
 
-@pytest.mark.anyio
 async def test_a_file_is_compressed_once_and_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For all who ask at once; for who takes no gzip a piece is held. What could not be read is read again."""
     path = max(page_messages.find_files(), key=lambda path: page_messages.find_files()[path].stat().st_size)

@@ -16,8 +16,6 @@ from tests.running import look_at_once, running, start_turn
 from tests.switched import switch_off
 from tests.test_citations import answering
 
-pytestmark = pytest.mark.anyio
-
 FLOW = """\
 # how refunds go
 name: Refunds

@@ -23,8 +23,6 @@ from tests.stored import make_journal
 from tests.stored_chats import said
 from tests.test_inner_flows import find_end, find_step, link, run
 
-pytestmark = pytest.mark.anyio
-
 ONE = """
 components:
   ChatInput: {type: ChatInput}

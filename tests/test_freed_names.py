@@ -14,8 +14,6 @@ from tests.people import PASSWORD
 from tests.stored import list_entries
 from tests.test_member_ids import office as office
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.mark.parametrize("how", ["renamed", "removed"])
 async def test_a_freed_name_brings_nothing_to_its_next_bearer(office: Office, how: str) -> None:

@@ -16,7 +16,6 @@ from tests.running import running, take_turn
 from tests.servers import shipped_flow
 from tests.wire import Wire, whole, wire
 
-pytestmark = pytest.mark.anyio
 SECRET = "qkeptinthevaultz"
 """What the model is never told."""
 VAULT = f"""\

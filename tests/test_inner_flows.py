@@ -25,8 +25,6 @@ from tests.meeting import Meeting
 from tests.running import running, take_turn
 from tests.switched import switch_off, switch_on
 
-pytestmark = pytest.mark.anyio
-
 PARENT = """
 components:
   ChatInput: {type: ChatInput}

@@ -70,7 +70,6 @@ def test_what_cannot_be_is_refused_by_the_fields_own_rule(component: str, fields
         change(component, **fields)
 
 
-@pytest.mark.anyio
 async def test_a_large_tweak_stops_nobody() -> None:
     rows = [{"text": "x", "n": number} for number in range(35_000)]
     request = RunRequest(tweaks={"Rows": {"input_data": rows}})

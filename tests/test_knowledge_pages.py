@@ -214,7 +214,6 @@ knowledge:
 """
 
 
-@pytest.mark.anyio
 async def test_an_answer_cites_a_page_of_the_web(tmp_path: Path, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     flow = FLOW.replace("URLS", f"{site.url}/hotels, {site.url}/no")
     async with running(tmp_path, {"it": flow}, config={"outgoing": HERE}) as runtime:

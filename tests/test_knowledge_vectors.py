@@ -25,9 +25,6 @@ from tests.store_databases import DATABASES
 MEANINGS = {"automobile": 0, "car": 0, "vehicle": 0, "holiday": 1, "vacation": 1, "leave": 1, "invoice": 2, "bill": 2}
 
 
-pytestmark = pytest.mark.anyio
-
-
 class Stub:
     """A server of `/embeddings` that knows eight words; `asked` are the texts it was given, `status` its answer's."""
 

@@ -18,8 +18,6 @@ from flowground.store.runs.records import RunCounts, RunRecord
 from tests.counted import MIA, NOON, Clock, begin, call, limits, visitor
 from tests.store_writes import message
 
-pytestmark = pytest.mark.anyio
-
 BYTES = Limit("person", "stored_bytes", 100, "limits.person.stored_bytes")
 
 

@@ -21,8 +21,6 @@ from tests.counted import MIA, NOON, Clock, begin, call, limits, refusal, visito
 from tests.running import chat_flow, running, start_turn, watch
 from tests.stored import list_runs
 
-pytestmark = pytest.mark.anyio
-
 
 def tally(clock: Clock, *, most: int = 20_000) -> Tally:
     limit = Limit("person", "runs_per_minute", 1, "limits.runs_per_minute")

@@ -31,7 +31,6 @@ from tests.servers import ROOT, SHIPPED_FLOWS, free_port, shipped_flow
 from tests.test_mcp_named import FLOW
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.anyio
 pytest.importorskip("mcp", reason="needs mcp (requirements-mcp.txt)")
 
 SCRIPT = "tests.mcp_server"

@@ -18,8 +18,6 @@ from tests.people import HASHED, PASSWORD, make_cookie
 from tests.running import running
 from tests.stored import collect_data, list_entries
 
-pytestmark = pytest.mark.anyio
-
 FRESH = "another long phrase"
 
 

@@ -223,7 +223,6 @@ class _Page:
         self.is_over = True
 
 
-@pytest.mark.anyio
 async def test_visitors_pages_do_not_push_out_members() -> None:
     kept = KeptPages(ttl_seconds=60)
     pages = [_Page(number, "member") for number in range(90)] + [_Page(number, "visitor") for number in range(200)]

@@ -90,7 +90,6 @@ async def opened(folder: Path, kind: str, entry: Entry) -> AsyncIterator[tuple[P
     await found.close()
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_kind_answers_by_its_settings(kind: str, tmp_path: Path) -> None:
     assert kind in SERVERS, f"tests/test_providers.py has nothing in SERVERS that answers the kind {kind!r}"
@@ -99,7 +98,6 @@ async def test_each_kind_answers_by_its_settings(kind: str, tmp_path: Path) -> N
         assert answer.text.startswith(expected)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_kind_refuses_what_its_model_does_not_take_and_asks_nobody(kind: str, tmp_path: Path) -> None:
     """By what the kind says itself, and by the setting `takes`."""

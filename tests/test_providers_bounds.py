@@ -19,8 +19,6 @@ from tests.model_calls import fault_of, faults_of
 from tests.test_providers_ways import certificate, full_queue
 from tests.wire import HANG_UP, Part, chunked, event, whole, wire
 
-pytestmark = pytest.mark.anyio
-
 PIECES = chunked(delta("Hi"), delta(finish="stop"), end=False)
 
 

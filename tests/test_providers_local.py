@@ -33,8 +33,6 @@ from tests.tiny import DATA, TINY, all_of, call, end_of_fetch, fetched, own_file
 from tests.waiting import eventually
 from tests.wire import whole, wire
 
-pytestmark = pytest.mark.anyio
-
 
 def starts(folder: Path) -> list[str]:
     return (folder / "starts").read_text().splitlines()

@@ -17,8 +17,6 @@ from tests.heartbeat import stays_responsive
 from tests.model_calls import Opened, fault_of, opening
 from tests.wire import Part, chunked, whole
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_a_whole_answer_and_what_was_asked() -> None:
     async with model([ANSWER]) as (provider, server):

@@ -24,8 +24,6 @@ from tests.opened_providers import open_providers
 from tests.talking_servers import served
 from tests.wire import chunked, whole
 
-pytestmark = pytest.mark.anyio
-
 EVERYTHING = Capabilities(images=True, documents=True, tools=True, response_schema=True)
 
 

@@ -14,8 +14,6 @@ from tests.chat_answers import DONE, delta, model, openai
 from tests.model_calls import fault_of, hear, hear_end
 from tests.wire import HANG_UP, chunked, whole
 
-pytestmark = pytest.mark.anyio
-
 PLACE = {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]}
 WEATHER = ToolSpec("get_weather", "The weather of a city.", PLACE)
 CLOCK = ToolSpec("get_time", "The time now.", {"type": "object", "properties": {}})

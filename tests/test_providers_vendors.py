@@ -15,8 +15,6 @@ from tests.google_answers import gemini, lines, part
 from tests.model_calls import Opened, fault_of, find_sent, hear, hear_end, make_files
 from tests.wire import HANG_UP, chunked, whole
 
-pytestmark = pytest.mark.anyio
-
 Open = Callable[..., Opened]
 ASKED = (Message("system", "Be kind."), Message("user", "Hello"))
 CALL = ModelCall("m", ASKED, {"temperature": 0.5, "max_tokens": 9, "top_p": 0.9, "seed": 7})

@@ -15,8 +15,6 @@ from flowground.providers.builtin.weights import QWEN, Weights, fetch, find_veri
 from tests.model_calls import fault_of
 from tests.wire import HANG_UP, Wire, whole, wire
 
-pytestmark = pytest.mark.anyio
-
 DATA = bytes(range(256)) * 40
 HOLDER = "import fcntl,sys;f=open(sys.argv[1],'w');fcntl.flock(f,fcntl.LOCK_EX);print(flush=True);sys.stdin.read()"
 """A process that holds a lock until it ends, and says so."""

@@ -30,7 +30,6 @@ from tests.people import HASHED, PASSWORD, make_cookie
 from tests.running import running
 from tests.stored import list_sessions
 
-pytestmark = pytest.mark.anyio
 MEMBER = {"display_name": "Ann", "email": None, "role": "author", "active": True, "created_at": 1.0}
 
 

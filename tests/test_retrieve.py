@@ -23,8 +23,6 @@ from flowground.runs.outputs import set_arguments, write_result
 from tests.flow_texts import mistakes
 from tests.running import running, take_turn
 
-pytestmark = pytest.mark.anyio
-
 FLOW = """\
 components:
   In: {{type: ChatInput}}

@@ -18,8 +18,6 @@ from flowground.runs.runner import run_flow
 from tests.flow_runs import events_of, nothing_said, read_into, two_models
 from tests.meeting import Meeting
 
-pytestmark = pytest.mark.anyio
-
 
 class FailingWhenCancelled(Meeting):
     async def complete(self, call: ModelCall) -> Completion:

@@ -15,8 +15,6 @@ from flowground.runs.runner import run_flow
 from tests.flow_runs import nothing_said, read_into
 from tests.meeting import Meeting
 
-pytestmark = pytest.mark.anyio
-
 
 def form(text: str) -> WiredFlow:
     return wire(parse_flow(f"components:\n{text}", "form.yaml"))

@@ -17,7 +17,6 @@ from tests.people import HASHED, PASSWORD, Open, make_cookie
 from tests.servers import AppServer
 from tests.tickets import open_browser
 
-pytestmark = pytest.mark.anyio
 ALL, NONE = [True] * 4, [False] * 4
 
 

@@ -51,7 +51,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         yield server
 
 
-@pytest.mark.anyio
 async def test_a_program_is_told_the_time_of_the_organization(tmp_path: Path) -> None:
     async with serving(tmp_path, config=CONFIG, flows=FLOWS) as api:
         told = await api.text("clock", {"input_value": SAID})

@@ -15,7 +15,6 @@ from tests.test_api_request import HERE, load, talk
 from tests.wire import Wire, whole
 from tests.wire import wire as serve
 
-pytestmark = pytest.mark.anyio
 HTML = "Content-Type: text/html; charset=utf-8\r\n"
 PAGE = whole(
     "<html><head><title>Our&amp;&#10;&#10; page</title><script>alert(1)</script></head><body><h1>Badges</h1>"

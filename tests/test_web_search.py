@@ -12,8 +12,6 @@ from tests.test_api_request import talk
 from tests.test_settings import refusal
 from tests.wire import whole, wire
 
-pytestmark = pytest.mark.anyio
-
 STEP = """\
 components:
   ChatInput: {type: ChatInput}

@@ -17,7 +17,6 @@ from tests.canary import WORD, find_in_files, find_in_tables, finish_removals
 from tests.store_databases import DATABASES, empty_database
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.anyio
 FLOW = """\
 chat: {accepts: [text/plain]}
 components:

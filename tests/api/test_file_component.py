@@ -9,7 +9,6 @@ from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.flow_texts import mistakes
 
-pytestmark = pytest.mark.anyio
 READS = """
 chat: {accepts: [text/*]}
 components:

@@ -14,7 +14,6 @@ from tests.api.serving import serving
 from tests.flow_texts import wired
 from tests.wire import Wire, whole, wire
 
-pytestmark = pytest.mark.anyio
 PNG = b"\x89PNG\r\n\x1a\n picture"
 SHOWS = """
 name: Shows files
