@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,14 +22,11 @@ from tests.forks import ForkServer
 from tests.house import House
 from tests.kinds import pytest_cmdline_main, pytest_collection_modifyitems  # noqa: F401 - pytest calls them
 from tests.narrow import PHONE
-from tests.open_page import visitor
+from tests.open_page import Browser, Page, visitor
 from tests.organization import organization
 from tests.people import Open
 from tests.servers import AppServer, clean_environment
 from tests.store_databases import DATABASES, empty_database
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -132,7 +129,7 @@ def chromium() -> Iterator[Chromium]:
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: Chromium) -> "Browser":
+def browser(chromium: Chromium) -> Browser:
     """Debian's chromium, one of this process for all files in a row that ask for it; no file with async tests may."""
     if find_quickest() is None:
         pytest.skip("need Debian's chromium (apt-get install chromium)")
@@ -157,21 +154,21 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def page(browser: "Browser") -> "Iterator[Page]":
+def page(browser: Browser) -> Iterator[Page]:
     """A page in a browser that has no cookies."""
     with visitor(browser) as opened:
         yield opened
 
 
 @pytest.fixture
-def phone(browser: "Browser") -> "Iterator[Page]":
+def phone(browser: Browser) -> Iterator[Page]:
     """A page on a phone."""
     with visitor(browser, **PHONE) as opened:
         yield opened
 
 
 @pytest.fixture
-def ada(house: AppServer, browser: "Browser") -> "Iterator[Page]":
+def ada(house: AppServer, browser: Browser) -> Iterator[Page]:
     """A page in the browser of the house's admin."""
     from tests.acme import enter_as  # noqa: PLC0415 - needs websockets, a development extra
 

@@ -1,11 +1,10 @@
 """How the blocks of a text look in a browser, and that two drawings of one text look alike."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.open_page import Page
 
 Block = dict[str, Any]
 
@@ -32,7 +31,7 @@ _DRAWN = """() => {{
 """Waits, since what a page draws first may hold nothing yet: a table comes later than its frame."""
 
 
-def tell(page: "Page", selector: str) -> list[Block]:
+def tell(page: Page, selector: str) -> list[Block]:
     """Of the first element of this selector, once something is drawn in it."""
     page.wait_for_function("document.fonts.status === 'loaded'")
     told: list[Block] = page.wait_for_function(_DRAWN.format(selector=selector, told=_TOLD)).json_value()

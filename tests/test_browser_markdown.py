@@ -1,7 +1,7 @@
 """How answers are drawn in a browser: as Streamlit's own Markdown and chat, by keyboard, under our headers."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pytest
 
@@ -9,11 +9,8 @@ from tests.drawn_blocks import compare, tell
 from tests.house import House
 from tests.markdown_corpus import COMPARED, CorpusServer, read_corpus
 from tests.narrow import PHONE, find_wide
-from tests.open_page import expect_count, flow_text, go, say, still, visitor
+from tests.open_page import Browser, Page, expect_count, flow_text, go, say, still, visitor
 from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 BLOCKS = [*COMPARED, "code"]
@@ -35,16 +32,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CorpusServer]:
         yield running
 
 
-def open_block(page: "Page", corpus: CorpusServer, block: str) -> "Page":
+def open_block(page: Page, corpus: CorpusServer, block: str) -> Page:
     page.goto(corpus.address(block))
     page.locator(".answer[data-done]").wait_for()
     return page
 
 
 @pytest.mark.parametrize("look", ["light", "dark"])
-def test_blocks_look_as_streamlits_own(
-    browser: "Browser", corpus: CorpusServer, look: Literal["light", "dark"]
-) -> None:
+def test_blocks_look_as_streamlits_own(browser: Browser, corpus: CorpusServer, look: Literal["light", "dark"]) -> None:
     """Sizes, weights, fonts, colours and distances. Ours differ in this: an answer's first block begins at its top, and
     quotations are a little darker, for contrast."""
     with visitor(browser, color_scheme=look) as page:
@@ -56,7 +51,7 @@ def test_blocks_look_as_streamlits_own(
             compare(ours, native, within=block)
 
 
-def test_formulas_are_typeset_in_all_four_notations(page: "Page", corpus: CorpusServer) -> None:
+def test_formulas_are_typeset_in_all_four_notations(page: Page, corpus: CorpusServer) -> None:
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     open_block(page, corpus, "formulas")
@@ -69,7 +64,7 @@ def test_formulas_are_typeset_in_all_four_notations(page: "Page", corpus: Corpus
     assert complaints == []
 
 
-def test_formulas_are_typeset_after_their_library_could_not_be_loaded(house: AppServer, browser: "Browser") -> None:
+def test_formulas_are_typeset_after_their_library_could_not_be_loaded(house: AppServer, browser: Browser) -> None:
     with visitor(browser) as page:
         page.route("**/assets/katex-*.js", lambda route: route.abort())
         with page.expect_event("requestfailed"):
@@ -79,7 +74,7 @@ def test_formulas_are_typeset_after_their_library_could_not_be_loaded(house: App
         page.locator(".fg-answer .katex").wait_for()
 
 
-def test_code_is_coloured_wrapped_and_copied_by_keyboard(browser: "Browser", corpus: CorpusServer) -> None:
+def test_code_is_coloured_wrapped_and_copied_by_keyboard(browser: Browser, corpus: CorpusServer) -> None:
     with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
         open_block(page, corpus, "code")
         page.locator(".fg-code .fg-c-keyword").first.wait_for()
@@ -99,7 +94,7 @@ def test_code_is_coloured_wrapped_and_copied_by_keyboard(browser: "Browser", cor
 
 
 @pytest.mark.parametrize("block", ["diagram", "sequence diagram"])
-def test_a_diagram_is_drawn_and_its_code_is_a_press_away(page: "Page", corpus: CorpusServer, block: str) -> None:
+def test_a_diagram_is_drawn_and_its_code_is_a_press_away(page: Page, corpus: CorpusServer, block: str) -> None:
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     open_block(page, corpus, block)
@@ -113,7 +108,7 @@ def test_a_diagram_is_drawn_and_its_code_is_a_press_away(page: "Page", corpus: C
     assert complaints == []
 
 
-def test_a_wide_table_scrolls_on_a_phone_and_its_rows_stay_low(house: AppServer, browser: "Browser") -> None:
+def test_a_wide_table_scrolls_on_a_phone_and_its_rows_stay_low(house: AppServer, browser: Browser) -> None:
     with visitor(browser, **PHONE) as page:
         say(go(page, f"{house.url}/playground?flow=echo"), f"So:\n\n{TABLE}\n\n| A | B |\n|-|-|\n| so | {CELL} |")
         page.locator(".fg-table").nth(1).wait_for()
@@ -130,7 +125,7 @@ def test_a_wide_table_scrolls_on_a_phone_and_its_rows_stay_low(house: AppServer,
         assert find_wide(page) == []
 
 
-def test_a_diagram_follows_the_theme(house: AppServer, browser: "Browser") -> None:
+def test_a_diagram_follows_the_theme(house: AppServer, browser: Browser) -> None:
     with visitor(browser, color_scheme="light") as page:
         say(go(page, f"{house.url}/playground?flow=echo"), f"So:\n\n{DIAGRAM}")
         page.get_by_role("img", name="Diagram").wait_for()
