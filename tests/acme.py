@@ -2,10 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.house import House
 from tests.open_page import Page, flow_text, go, open_menu, still
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.page_socket import open_browser
+from tests.servers import AppServer, House
 
 LOOKS = {"title": "The echo of Acme", "icon": "🏔", "notice": "Answers may be wrong.", "welcome": "Speak."}
 FLOWS = {

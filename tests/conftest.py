@@ -19,13 +19,12 @@ from tests import kinds, servers
 from tests.axe import fetch_axe
 from tests.chromium import Chromium, find_quickest
 from tests.forks import ForkServer
-from tests.house import House
 from tests.kinds import pytest_cmdline_main, pytest_collection_modifyitems  # noqa: F401 - pytest calls them
 from tests.narrow import PHONE
 from tests.open_page import Browser, Page, visitor
-from tests.organization import organization
 from tests.people import Open
-from tests.servers import AppServer, clean_environment
+from tests.running import organization
+from tests.servers import AppServer, House, clean_environment
 from tests.store_databases import DATABASES, empty_database
 
 

@@ -1,4 +1,7 @@
-"""A runtime on a temporary folder with flows given as text; shared by tests of runner, turns, runtime and access."""
+"""A runtime on a temporary folder with flows given as text; shared by tests of runner, turns, runtime and access.
+
+An organization in this process, whose people are in the database: an author owns a flow.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -18,6 +21,8 @@ from flowground.core.events import Event
 from flowground.flows import folder as loader
 from flowground.flows.wiring import WiredFlow
 from flowground.settings import Settings
+from flowground.store.people import members
+from tests.people import HASHED, ROLES, make_cookie
 from tests.servers import write_folder
 
 
@@ -75,3 +80,34 @@ def chat_flow(model: str, name: str = "Chat") -> str:
         },
         sort_keys=False,
     )
+
+
+FLOWS = {
+    "talk": "owners: [olga]\n" + chat_flow("scripted", "Talk"),
+    "other": "owners: [nobody]\n" + chat_flow("scripted", "Other"),
+}
+
+
+@asynccontextmanager
+async def organization(
+    folder: Path, flows: Mapping[str, str] = FLOWS, *, config: dict[str, Any] | None = None
+) -> AsyncIterator[Runtime]:
+    """Those of tests/people.py (olga owns the flow "talk"), and anton, another author. Only zoe has no password."""
+    async with running(folder, flows, config=config) as runtime:
+        for name, role in {**ROLES, "anton": "author"}.items():
+            await runtime.store.write(
+                members.add,
+                name=name,
+                display_name=name.title(),
+                role=role,
+                email=f"{name}@example.com",
+                password=None if name == "zoe" else HASHED,
+                by="tests",
+            )
+        yield runtime
+
+
+async def sign_in(runtime: Runtime, name: str) -> Caller:
+    caller = await runtime.sign_in.verify_cookie(await make_cookie(runtime.sign_in, name))
+    assert caller is not None
+    return caller

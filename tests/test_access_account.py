@@ -19,9 +19,8 @@ from flowground.store.runs import shared_chats as stored_chats
 from flowground.store.runs import turns
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import StoredMessage
-from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie
-from tests.running import start_turn
+from tests.running import sign_in, start_turn
 from tests.stored import collect_data, list_messages
 
 NEW = "another long phrase"

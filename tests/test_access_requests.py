@@ -16,8 +16,8 @@ from flowground.store import publications
 from flowground.store.people import access_requests as stored_requests
 from flowground.store.people import members
 from flowground.store.publications import Sharing
-from tests.organization import FLOWS, organization, sign_in
 from tests.people import HASHED
+from tests.running import FLOWS, organization, sign_in
 from tests.stored import list_entries
 
 

@@ -4,9 +4,8 @@ import pytest
 
 from tests.acme import enter_as
 from tests.acting import ACTING, ASKING_FIRST, HANG, NESTED, SUM, WRONG
-from tests.house import SHARED, House
 from tests.open_page import SETTLED, Page, answers, expect_count, flow_text, go, say, still, stop
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 
 pytestmark = pytest.mark.browser
 BRANCHING = """

@@ -8,10 +8,9 @@ import pytest
 
 from tests.acme import ADMINS_PAGES, FLOWS, enter_as
 from tests.axe import find_ours
-from tests.house import PUBLIC, House
 from tests.narrow import PHONE, find_wide
 from tests.open_page import Browser, Page, composer, go, open_menu, say, still, visitor
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 
 pytestmark = pytest.mark.browser
 

@@ -8,9 +8,8 @@ import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_violations
-from tests.house import PUBLIC, House
 from tests.open_page import Browser, Locator, Page, answers, composer, flow_text, go, say, still, visitor
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser

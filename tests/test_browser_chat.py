@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import House
 from tests.open_page import Page, answers, ask, composer, expect_count, flow_text, go, messages, say, still, stop
-from tests.servers import AppServer, shipped_flow
+from tests.servers import AppServer, House, shipped_flow
 from tests.two_servers import LASTING
 
 pytestmark = pytest.mark.browser

@@ -5,7 +5,6 @@ import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_ours
-from tests.house import PUBLIC, House
 from tests.open_page import (
     Browser,
     Locator,
@@ -20,7 +19,7 @@ from tests.open_page import (
     still,
     visitor,
 )
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 
 pytestmark = pytest.mark.browser
 

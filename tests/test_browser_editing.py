@@ -4,9 +4,8 @@ import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_ours
-from tests.house import SHARED, House
 from tests.open_page import Page, answers, ask, composer, expect_count, go, still
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser

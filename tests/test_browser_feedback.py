@@ -6,10 +6,9 @@ import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_violations
-from tests.house import SHARED, House
 from tests.open_page import Locator, Page, ask, expect_count, go, say, still
 from tests.running import chat_flow
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 
 pytestmark = pytest.mark.browser
 HOUSE = House(

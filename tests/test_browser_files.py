@@ -8,9 +8,8 @@ from PIL import Image
 
 from tests.acme import enter_as
 from tests.api_pane import code_of
-from tests.house import PUBLIC, SHARED, House
 from tests.open_page import FilePayload, Page, answers, composer, go, messages, still
-from tests.servers import AppServer
+from tests.servers import PUBLIC, SHARED, AppServer, House
 from tests.test_store_shared_chats import NOTES as NOTES_DOWN
 
 pytestmark = pytest.mark.browser

@@ -5,9 +5,8 @@ import pytest
 from tests.acme import enter_as
 from tests.api_pane import FLOW, copied, export_line
 from tests.api_pane import code_of as find_code
-from tests.house import House
 from tests.open_page import Browser, Page, fill, flow_text, go, open_menu, still, visitor
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 from tests.test_local_mode import code_of
 
 pytestmark = pytest.mark.browser

@@ -6,9 +6,8 @@ import pytest
 
 from flowground.ui.assets import find_asset
 from tests.acme import enter_as
-from tests.house import PUBLIC, House
 from tests.open_page import Browser, Page, Route, expect_count, flow_text, go, still, visitor
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser

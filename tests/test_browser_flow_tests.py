@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.acme import enter_as
-from tests.house import SHARED, House
 from tests.open_page import Page, ask, fill, go
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
 

@@ -5,9 +5,8 @@ import re
 import pytest
 
 from tests.acme import enter_as
-from tests.house import SHARED, House
 from tests.open_page import Page, ask, expect_count, flow_text, go, still
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser

@@ -7,9 +7,8 @@ import pytest
 
 from tests.acme import enter_as
 from tests.axe import check_looks, find_ours
-from tests.house import SHARED, House
 from tests.open_page import Locator, Page, answers, ask, expect_count, go, say, still, stop
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 
 pytestmark = pytest.mark.browser
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.acme import ACME, enter_as, switch
-from tests.house import SHARED
 from tests.open_page import Browser, Page, choose, composer, fill, go, sign_in, still, visitor
 from tests.people import PASSWORD
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.house import House
 from tests.open_page import Page, answers, composer, flow_text, go, messages, open_menu, still
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 pytestmark = pytest.mark.browser
 FLOWS = {"echo": flow_text("scripted:echo", "Echo", starters=["Good morning"]), "silent": flow_text("scripted:silent")}

@@ -6,11 +6,10 @@ import pytest
 
 from tests.browser import Browser
 from tests.chat_socket import open_chat
-from tests.house import SHARED, House
 from tests.open_page import Page, answers, ask, composer, go, messages, say, sign_in, still, stop
 from tests.people import PEOPLE
 from tests.running import chat_flow
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.test_admission import Crowd, serve
 from tests.test_limits_each import PRICES
 from tests.waiting import eventually

@@ -10,9 +10,8 @@ from flowground.settings import Settings
 from flowground.store.connections import Database
 from flowground.store.people import groups, members
 from tests.acme import switch
-from tests.house import House
 from tests.open_page import Locator, Page, flow_text, go, open_menu, still
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 pytestmark = pytest.mark.browser
 

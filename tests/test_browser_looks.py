@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from tests.acme import FLOWS, enter_as
-from tests.house import SHARED, House
 from tests.narrow import PHONE
 from tests.open_page import Browser, answers, ask, expect_count, flow_text, go, sign_in, still, visitor
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.test_browser_phone import measure, open_drawer, wait_closed
 
 pytestmark = pytest.mark.browser

@@ -6,11 +6,10 @@ from typing import Literal
 import pytest
 
 from tests.drawn_blocks import compare, tell
-from tests.house import House
 from tests.markdown_corpus import COMPARED, CorpusServer, read_corpus
 from tests.narrow import PHONE, find_wide
 from tests.open_page import Browser, Page, expect_count, flow_text, go, say, still, visitor
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 pytestmark = pytest.mark.browser
 BLOCKS = [*COMPARED, "code"]

@@ -7,9 +7,8 @@ import pytest
 
 from flowground.flows.parse import parse_flow
 from tests.acme import enter_as
-from tests.house import SHARED, House
 from tests.open_page import Page, answers, fill, flow_text, go, say, still
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.house import House
 from tests.open_page import Browser, answers, composer, flow_text, go, still, visitor
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 pytestmark = pytest.mark.browser
 FLOWS = {

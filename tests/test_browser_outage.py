@@ -7,9 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.acme import FLOWS, switch
-from tests.house import House
 from tests.open_page import Locator, Page, go, open_menu, still
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 pytestmark = pytest.mark.browser
 BUSY = "The database is busy."

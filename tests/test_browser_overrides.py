@@ -7,9 +7,8 @@ import pytest
 
 from flowground.store.publications import Sharing
 from tests.api_pane import FLOW, change, code_of, copied, copied_code, copied_line, open_pane
-from tests.house import House
 from tests.open_page import Browser, Page, ask, fill, flow_text, go, open_menu, sign_in, still, visitor
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 from tests.snippet_runs import run_snippet
 from tests.two_servers import LASTING
 from tests.waiting import eventually

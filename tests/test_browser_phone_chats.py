@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acme import enter_as
-from tests.house import SHARED, House
 from tests.narrow import PHONE
 from tests.open_page import Browser, Locator, Page, answers, ask, choose, expect_count, flow_text, go, still, visitor
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.test_browser_phone import open_drawer
 
 pytestmark = pytest.mark.browser

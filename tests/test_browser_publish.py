@@ -7,10 +7,9 @@ import pytest
 
 from tests.acme import await_composer, enter_as, switch
 from tests.api_pane import copied, copied_code, copied_line
-from tests.house import House
 from tests.open_page import Browser, Page, answers, fill, flow_text, go, open_menu, revoke, say, sign_in, still, visitor
 from tests.people import PASSWORD
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 from tests.snippet_runs import run_snippet
 
 pytestmark = pytest.mark.browser

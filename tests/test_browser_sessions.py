@@ -8,9 +8,8 @@ from flowground.settings import Settings
 from flowground.store.connections import Database
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
-from tests.house import House
 from tests.open_page import SETTLED, Locator, Page, composer, flow_text, go, still
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser

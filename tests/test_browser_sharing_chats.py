@@ -6,9 +6,8 @@ import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_violations
-from tests.house import PUBLIC, House
 from tests.open_page import Browser, Page, ask, choose, expect_count, flow_text, go, messages, still, visitor
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 
 pytestmark = pytest.mark.browser
 

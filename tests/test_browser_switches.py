@@ -3,9 +3,8 @@
 import pytest
 
 from tests.acme import enter_as
-from tests.house import PUBLIC, House
 from tests.open_page import Browser, Page, answers, flow_text, go, say, still, visitor
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser

@@ -8,9 +8,8 @@ import pytest
 from flowground.ui.api_access.tokens import SEES_INSIDE
 from tests.acme import enter_as
 from tests.api_pane import FLOW, change
-from tests.house import House
 from tests.open_page import Browser, Locator, Page, Route, fill, go, measure_at_rest, still, visitor
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 pytestmark = pytest.mark.browser
 HOUSE = House(flows={"talk": FLOW})

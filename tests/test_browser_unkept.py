@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from tests.house import House
 from tests.open_page import Page, answers, ask, expect_count, flow_text, go, messages, open_step, say, still, stop
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 pytestmark = pytest.mark.browser
 

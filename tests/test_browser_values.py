@@ -6,9 +6,8 @@ import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_ours
-from tests.house import PUBLIC, SHARED, House
 from tests.open_page import Page, answers, expect_count, flow_text, go, say, still
-from tests.servers import AppServer
+from tests.servers import PUBLIC, SHARED, AppServer, House
 
 pytestmark = pytest.mark.browser
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.acme import FLOWS, enter_as
-from tests.house import PUBLIC, SHARED, House
 from tests.narrow import PHONE
 from tests.open_page import Browser, Page, composer, go, sign_in, still, visitor
-from tests.servers import AppServer
+from tests.servers import PUBLIC, SHARED, AppServer, House
 
 pytestmark = pytest.mark.browser
 

@@ -23,11 +23,9 @@ from flowground.store.runs.records import StoredMessage
 from flowground.web import sent_files
 from tests.chat_socket import open_chat
 from tests.heartbeat import stays_responsive
-from tests.house import PUBLIC, House
 from tests.open_page import flow_text
-from tests.page_socket import Browser, open_page
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.page_socket import Browser, open_browser, open_page
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
 TAKES = """

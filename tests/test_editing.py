@@ -20,8 +20,7 @@ from flowground.flows.templates import make_draft
 from flowground.store import publications
 from tests.app_page import find_by_key, open_script, press, read
 from tests.in_process import runtime_of
-from tests.organization import FLOWS, organization, sign_in
-from tests.running import chat_flow, look_at_once, running
+from tests.running import FLOWS, chat_flow, look_at_once, organization, running, sign_in
 from tests.servers import write_folder
 
 TALK = FLOWS["talk"]

@@ -17,15 +17,13 @@ from flowground.store.runs import conversations, erasing
 from flowground.ui.page.parts import mark_gone
 from tests.acme import FLOWS
 from tests.canary import TALK, WORD, await_none, find_everywhere, find_in_files, take
-from tests.house import PUBLIC, House
 from tests.open_page import flow_text
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.people import PASSWORD
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 from tests.stored import list_running
 from tests.stored_chats import find_sessions
 from tests.test_access_websocket import beside
-from tests.tickets import open_browser
 from tests.waiting import eventually
 
 HOUSE = House(

@@ -14,8 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from flowground.ui.assets import find_asset
 from flowground.ui.shims import page_messages
 from flowground.web.first_load import FirstLoad, takes_gzip
-from tests.house import PUBLIC, House
-from tests.servers import ROOT, AppServer
+from tests.servers import PUBLIC, ROOT, AppServer, House
 
 HOUSE = House(flows=["echo"], shared={"echo": PUBLIC}, config={"organization": {"name": "Acme <&> Co"}})
 

@@ -9,8 +9,8 @@ from flowground.store import tables
 from flowground.store.publications import Sharing
 from tests.canary import finish_removals
 from tests.office import DESK, Office, count_everything, give_everything
-from tests.organization import sign_in
 from tests.people import PASSWORD
+from tests.running import sign_in
 from tests.stored import list_entries
 from tests.test_member_ids import office as office
 

@@ -11,10 +11,8 @@ import pytest
 
 from flowground.settings.limits import Limits
 from flowground.web.open_pages import GUEST_PAGES, GuestTurns, OpenSocket, OpenSockets, Places
-from tests.house import PUBLIC, House
-from tests.page_socket import Browser, PageSocket, open_page, say_bytes
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.page_socket import Browser, PageSocket, open_browser, open_page, say_bytes
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
 LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4}

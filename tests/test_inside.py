@@ -18,8 +18,7 @@ from tests.app_page import find_by_key, open_script, read
 from tests.flow_files import LARGEST
 from tests.flow_texts import mistakes
 from tests.in_process import runtime_of
-from tests.organization import organization, sign_in
-from tests.running import chat_flow, look_at_once, running
+from tests.running import chat_flow, look_at_once, organization, running, sign_in
 from tests.servers import write_folder
 
 BROKEN = """\

@@ -17,11 +17,9 @@ from flowground.knowledge import KnowledgeMissing
 from flowground.store.runs import files
 from flowground.store.runs.files import AddedFiles
 from tests.chat_socket import open_chat
-from tests.house import SHARED, House
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.running import running
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
 
 FLOW = """\

@@ -13,9 +13,8 @@ from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import InvalidRequest, NotAllowed
 from flowground.store import tables
 from tests.office import Office, give_everything, open_office
-from tests.organization import FLOWS, sign_in
 from tests.people import HASHED, PASSWORD, make_cookie
-from tests.running import running
+from tests.running import FLOWS, running, sign_in
 from tests.stored import collect_data, list_entries
 
 FRESH = "another long phrase"

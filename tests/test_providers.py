@@ -21,10 +21,9 @@ from flowground.providers.builtin import local
 from flowground.settings import Settings
 from tests import anthropic_answers, google_answers
 from tests.chat_answers import ANSWER
-from tests.model_calls import faults_of
 from tests.opened_providers import open_providers
 from tests.tiny import TINY
-from tests.wire import wire
+from tests.wire import faults_of, wire
 
 Entry = dict[str, Any]
 

@@ -14,8 +14,7 @@ from flowground.providers.base import Completion, ModelCall
 from flowground.providers.openai import AzureSettings
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model, openai
 from tests.heartbeat import stays_responsive
-from tests.model_calls import Opened, fault_of, opening
-from tests.wire import Part, chunked, whole
+from tests.wire import Opened, Part, chunked, fault_of, opening, whole
 
 
 async def test_a_whole_answer_and_what_was_asked() -> None:

@@ -19,10 +19,9 @@ from flowground.providers.openai import OLLAMA_URL, OllamaSettings, OpenAISettin
 from flowground.settings import Settings
 from tests.chat_answers import ANSWER, CALL, DONE, all_of, delta, model, openai
 from tests.heartbeat import stays_responsive
-from tests.model_calls import fault_of, faults_of, hear, hear_end
 from tests.opened_providers import open_providers
 from tests.talking_servers import served
-from tests.wire import chunked, whole
+from tests.wire import chunked, fault_of, faults_of, hear, hear_end, whole
 
 EVERYTHING = Capabilities(images=True, documents=True, tools=True, response_schema=True)
 

@@ -9,8 +9,8 @@ from flowground.core.messages import FilePart, Message, Reasoning, TextPart, Too
 from flowground.providers.base import Completion, ModelCall, Provider, ToolSpec
 from flowground.providers.scripted import Scripted, ScriptedSettings
 from flowground.settings import Settings
-from tests.model_calls import fault_of, hear
 from tests.opened_providers import open_providers
+from tests.wire import fault_of, hear
 
 LOOK_UP = {"type": "object", "properties": {"query": {"type": "string"}, "limit": {"type": "integer"}}}
 SEARCH = ToolSpec("search", "Finds passages.", LOOK_UP)

@@ -7,11 +7,10 @@ import pytest
 
 from tests.api.serving import serving
 from tests.chat_socket import open_chat
-from tests.house import PUBLIC, House
 from tests.open_page import Browser as Chromium
 from tests.open_page import answers, go, say, still, visitor
 from tests.page_socket import Browser
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 
 CLOCK = """
 components:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import SHARED, House
 from tests.open_page import STILL, Browser, Page, Response, fill, go, sign_in, visitor
 from tests.page_socket import Browser as RawBrowser
 from tests.page_socket import open_page
 from tests.people import CREDENTIALS, PASSWORD
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser
