@@ -101,7 +101,7 @@ async def open_sign_in(store: Store, tmp_path: Path) -> AsyncIterator[Open]:
 
 @pytest.fixture
 async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
-    """The organization of tests/organization.py, in this process."""
+    """The organization of tests/running.py, in this process."""
     async with organization(tmp_path) as runtime:
         yield runtime
 
@@ -115,7 +115,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @pytest.fixture(scope="module")
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """The app as the file's `HOUSE` says (tests/house.py)."""
+    """The app as the file's `HOUSE` says (tests/servers.py)."""
     wanted: House = request.module.HOUSE
     with wanted.open(tmp_path_factory.mktemp("house")) as running:
         yield running
