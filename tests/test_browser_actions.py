@@ -1,13 +1,10 @@
 """What happens on the way to an answer, in Debian's chromium: tools that models call, thoughts, branches, a cut."""
 
-import pytest
-
 from tests.acme import enter_as
 from tests.acting import ACTING, ASKING_FIRST, HANG, NESTED, SUM, WRONG
 from tests.open_page import SETTLED, Page, answers, expect_count, flow_text, go, say, still, stop
 from tests.servers import SHARED, AppServer, House
 
-pytestmark = pytest.mark.browser
 BRANCHING = """
 name: Branching
 components:

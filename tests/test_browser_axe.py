@@ -12,8 +12,6 @@ from tests.narrow import PHONE, find_wide
 from tests.open_page import Browser, Page, composer, go, open_menu, say, still, visitor
 from tests.servers import PUBLIC, AppServer, House
 
-pytestmark = pytest.mark.browser
-
 LINKS = [{"title": "Terms", "url": "https://example.com/terms"}]
 HOUSE = House(
     flows=FLOWS,

@@ -12,8 +12,6 @@ from tests.open_page import Browser, Locator, Page, answers, composer, flow_text
 from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
-
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="30" fill="#0b7a4b"/></svg>'
 )

@@ -3,13 +3,10 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.open_page import Page, answers, ask, composer, expect_count, flow_text, go, messages, say, still, stop
 from tests.servers import AppServer, House, shipped_flow
 from tests.two_servers import LASTING
 
-pytestmark = pytest.mark.browser
 INTERRUPTED = "This was interrupted before any of the answer was saved."
 LAST_WORD = re.compile(r"word200\b")
 STARTER = "Good morning to you all" + " x" * 85

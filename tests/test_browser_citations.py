@@ -21,8 +21,6 @@ from tests.open_page import (
 )
 from tests.servers import PUBLIC, AppServer, House
 
-pytestmark = pytest.mark.browser
-
 FLOW = """\
 name: Handbook
 components:

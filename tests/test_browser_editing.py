@@ -1,14 +1,10 @@
 """A flow that is changed in the browser: its draft answers its author alone; what is saved everybody, who are told."""
 
-import pytest
-
 from tests.acme import enter_as
 from tests.axe import find_ours
 from tests.open_page import Page, answers, ask, composer, expect_count, go, still
 from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
-
-pytestmark = pytest.mark.browser
 
 FLOW = """\
 name: Support

@@ -10,7 +10,6 @@ from tests.open_page import Locator, Page, ask, expect_count, go, say, still
 from tests.running import chat_flow
 from tests.servers import SHARED, AppServer, House
 
-pytestmark = pytest.mark.browser
 HOUSE = House(
     flows={name.lower(): chat_flow("scripted:echo", name) for name in ("Echo", "Used")}, shared={"echo": SHARED}
 )

@@ -3,7 +3,6 @@
 import io
 from typing import Any
 
-import pytest
 from PIL import Image
 
 from tests.acme import enter_as
@@ -11,8 +10,6 @@ from tests.api_pane import code_of
 from tests.open_page import FilePayload, Page, answers, composer, go, messages, still
 from tests.servers import PUBLIC, SHARED, AppServer, House
 from tests.test_store_shared_chats import NOTES as NOTES_DOWN
-
-pytestmark = pytest.mark.browser
 
 TAKES = """\
 name: Takes

@@ -9,7 +9,6 @@ from tests.open_page import Browser, Page, fill, flow_text, go, open_menu, still
 from tests.servers import AppServer, House
 from tests.test_local_mode import code_of
 
-pytestmark = pytest.mark.browser
 OTHERS = {f"other-{number}": flow_text("scripted:echo", f"Other {number}") for number in range(8)}
 HOUSE = House(flows={"talk": FLOW} | OTHERS)
 CLIPBOARD = ["clipboard-read", "clipboard-write"]

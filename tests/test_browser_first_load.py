@@ -10,8 +10,6 @@ from tests.open_page import Browser, Page, Route, expect_count, flow_text, go, s
 from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
-
 HOUSE = House(
     flows={"echo": flow_text("scripted:echo", "Echo")},
     shared={"echo": PUBLIC},

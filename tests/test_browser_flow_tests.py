@@ -11,8 +11,6 @@ from tests.servers import SHARED, AppServer, House
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
-
 FLOW = """\
 name: Refunds
 components:

@@ -9,8 +9,6 @@ from tests.open_page import Page, ask, expect_count, flow_text, go, still
 from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
-
 FLOWS = {
     **{f"flow-{number:02}": flow_text("scripted:echo", f"Flow {number:02}") for number in range(30)},
     "zurich": "description: Knows every tram.\nowners: [olga]\n"

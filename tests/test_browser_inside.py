@@ -3,14 +3,10 @@ are added, found and removed."""
 
 from pathlib import Path
 
-import pytest
-
 from tests.acme import enter_as
 from tests.axe import check_looks, find_ours
 from tests.open_page import Locator, Page, answers, ask, expect_count, go, say, still, stop
 from tests.servers import SHARED, AppServer, House
-
-pytestmark = pytest.mark.browser
 
 FLOW = """\
 name: Branching

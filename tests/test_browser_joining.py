@@ -4,16 +4,12 @@ and what they typed and did not send."""
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from tests.acme import ACME, enter_as, switch
 from tests.open_page import Browser, Page, choose, composer, fill, go, sign_in, still, visitor
 from tests.people import PASSWORD
 from tests.servers import SHARED, AppServer
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
-
-pytestmark = pytest.mark.browser
 
 HOUSE = replace(ACME, shared={"talk": SHARED})
 COUNT = 'Object.keys(localStorage).filter((name) => name.startsWith("flowground:draft:")).length'

@@ -1,11 +1,8 @@
 """A conversation without a pointer: what keys do, in which order one comes to things, and what writing signs needs."""
 
-import pytest
-
 from tests.open_page import Page, answers, composer, flow_text, go, messages, open_menu, still
 from tests.servers import AppServer, House
 
-pytestmark = pytest.mark.browser
 FLOWS = {"echo": flow_text("scripted:echo", "Echo", starters=["Good morning"]), "silent": flow_text("scripted:silent")}
 HOUSE = House(people={}, flows=FLOWS)
 NAME = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"

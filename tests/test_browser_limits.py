@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.browser import Browser
 from tests.chat_socket import open_chat
 from tests.open_page import Page, answers, ask, composer, go, messages, say, sign_in, still, stop
@@ -14,7 +12,6 @@ from tests.test_admission import Crowd, serve
 from tests.test_limits_each import PRICES
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
 TEXT = "It took me a while\nto write this."
 WAITS = "The server is busy: your message waits for its turn."
 HOUSE = House(people={}, config={"limits": {"runs_per_minute": 2, "message_chars": 100}}, flows=["echo", "summarizer"])

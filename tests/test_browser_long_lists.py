@@ -13,8 +13,6 @@ from tests.acme import switch
 from tests.open_page import Locator, Page, flow_text, go, open_menu, still
 from tests.servers import AppServer, House
 
-pytestmark = pytest.mark.browser
-
 HOUSE = House(flows={"third": flow_text("scripted:echo", "Third")})
 
 

@@ -11,7 +11,6 @@ from tests.open_page import Browser, answers, ask, expect_count, flow_text, go, 
 from tests.servers import SHARED, AppServer, House
 from tests.test_browser_phone import measure, open_drawer, wait_closed
 
-pytestmark = pytest.mark.browser
 LONG = "Customer support for the north and the islands"
 HOUSE = House(
     config={"organization": {"name": "Acme"}},

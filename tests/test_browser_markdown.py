@@ -1,17 +1,18 @@
-"""How answers are drawn in a browser: as Streamlit's own Markdown and chat, by keyboard, under our headers."""
+"""How answers are drawn in a browser: as Streamlit's own Markdown and chat, by keyboard, under our headers.
+
+How the blocks of a text look in a browser, and that two drawings of one text look alike.
+"""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from tests.drawn_blocks import compare, tell
 from tests.markdown_corpus import COMPARED, CorpusServer, read_corpus
 from tests.narrow import PHONE, find_wide
 from tests.open_page import Browser, Page, expect_count, flow_text, go, say, still, visitor
 from tests.servers import AppServer, House
 
-pytestmark = pytest.mark.browser
 BLOCKS = [*COMPARED, "code"]
 FIXED = {"type": "scripted", "pieces": ["\n\n".join(read_corpus()[block] for block in BLOCKS)]}
 HOUSE = House(
@@ -134,3 +135,48 @@ def test_a_diagram_follows_the_theme(house: AppServer, browser: Browser) -> None
         expect_count(page.get_by_role("button", name="Show the code"), 1)
         page.emulate_media(color_scheme="light")
         page.wait_for_function(f"light => {FILL}() === light", arg=light)
+
+
+Block = dict[str, Any]
+
+_TOLD = """root => {
+  const inside = "h1,h2,h3,h4,h5,h6,li,blockquote,hr,th,td,a,strong,em,del,code,p:not(li > p)";
+  return [...root.querySelectorAll(inside)]
+    .filter(one => !one.closest("pre, [data-testid=stHeaderActionElements]"))
+    .map(one => {
+      const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+      return {
+        what: one.tagName, x: box.x - root.getBoundingClientRect().x, y: box.y, width: box.width, height: box.height,
+        style: [style.fontSize, style.fontWeight, style.fontFamily, style.lineHeight, style.color,
+                style.backgroundColor, style.textDecorationLine],
+      };
+    });
+}"""
+"""What stands in an element, in its order: places and looks."""
+
+_DRAWN = """() => {{
+  const root = document.querySelector('{selector}');
+  const told = root ? ({told})(root) : [];
+  return told.length ? told : null;
+}}"""
+"""Waits, since what a page draws first may hold nothing yet: a table comes later than its frame."""
+
+
+def tell(page: Page, selector: str) -> list[Block]:
+    """Of the first element of this selector, once something is drawn in it."""
+    page.wait_for_function("document.fonts.status === 'loaded'")
+    told: list[Block] = page.wait_for_function(_DRAWN.format(selector=selector, told=_TOLD)).json_value()
+    return told
+
+
+def compare(ours: list[Block], native: list[Block], *, within: str) -> None:
+    """Ours differ in this: an answer's first block begins at its top."""
+    assert ours
+    assert [one["what"] for one in ours] == [one["what"] for one in native], within
+    above = native[0]["y"] + native[0]["height"] - ours[0]["y"] - ours[0]["height"]
+    for mine, theirs in zip(ours, native, strict=True):
+        named = f"{within}: {mine['what']}"
+        assert mine["style"] == theirs["style"], named
+        assert mine["x"] == pytest.approx(theirs["x"], abs=1), named
+        assert mine["width"] == pytest.approx(theirs["width"], abs=2), named
+        assert mine["y"] + mine["height"] == pytest.approx(theirs["y"] + theirs["height"] - above, abs=2), named

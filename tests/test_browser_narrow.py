@@ -12,7 +12,6 @@ from tests.narrow import PHONE, find_wide
 from tests.open_page import SETTLED, Browser, Page, answers, ask, composer, find_send_key, go, still, visitor
 from tests.servers import AppServer
 
-pytestmark = pytest.mark.browser
 HOUSE = CHATS
 COVERED = """() => {
   const last = [...document.querySelectorAll("article")].at(-1).getBoundingClientRect();

@@ -12,8 +12,6 @@ from tests.servers import SHARED, AppServer, House
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
-
 HOUSE = House(flows={"echo": flow_text("scripted:echo", "Echo")}, shared={"echo": SHARED})
 
 

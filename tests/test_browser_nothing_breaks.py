@@ -1,11 +1,8 @@
 """What went wrong for people at a chat once, in Debian's chromium: none of it comes back."""
 
-import pytest
-
 from tests.open_page import Browser, answers, composer, flow_text, go, still, visitor
 from tests.servers import AppServer, House
 
-pytestmark = pytest.mark.browser
 FLOWS = {
     "echo": flow_text("scripted:echo", "Echo"),
     "breaks": flow_text("scripted:breaks", "Breaks"),

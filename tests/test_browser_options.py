@@ -16,7 +16,6 @@ from tests.servers import PUBLIC, AppServer, House
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.browser
 
 TYPED = ASKING.replace("min: 0, max: 1, ask: true", "ask: true").replace("temperature: 0.3", "temperature: null")
 HOUSE = House(

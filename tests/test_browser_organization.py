@@ -3,7 +3,6 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 import requests
 
 from flowground.settings import Settings
@@ -14,7 +13,6 @@ from tests.open_page import Browser, Locator, Page, ask, choose, fill, go, open_
 from tests.people import HASHED, PASSWORD
 from tests.servers import AppServer
 
-pytestmark = pytest.mark.browser
 HOUSE = ACME
 
 

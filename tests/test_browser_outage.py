@@ -10,7 +10,6 @@ from tests.acme import FLOWS, switch
 from tests.open_page import Locator, Page, go, open_menu, still
 from tests.servers import AppServer, House
 
-pytestmark = pytest.mark.browser
 BUSY = "The database is busy."
 HOUSE = House(config={"sharing": {"allow_public": True}, "limits": {"store_seconds": 4}}, flows=FLOWS)
 

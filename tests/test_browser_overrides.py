@@ -13,7 +13,6 @@ from tests.snippet_runs import run_snippet
 from tests.two_servers import LASTING
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
 OPENED = """\
 api:
   overridable: [Prompt.tone, {field: Model.max_tokens, max: 50}]

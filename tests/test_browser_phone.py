@@ -11,7 +11,7 @@ from tests.servers import PUBLIC, AppServer, House
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.browser
+
 HOUSE = House(people={}, flows={name: FLOWS[name] for name in ("echo", "long")}, shared={"echo": PUBLIC})
 FINGER = 44
 """Pixels."""

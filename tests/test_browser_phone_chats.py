@@ -10,7 +10,6 @@ from tests.open_page import Browser, Locator, Page, answers, ask, choose, expect
 from tests.servers import SHARED, AppServer, House
 from tests.test_browser_phone import open_drawer
 
-pytestmark = pytest.mark.browser
 NAMES = {"support": "Support", "handbook": "Handbook"}
 HOUSE = House(
     flows={flow: flow_text("scripted:echo", name) for flow, name in NAMES.items()},

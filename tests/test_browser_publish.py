@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.acme import await_composer, enter_as, switch
 from tests.api_pane import copied, copied_code, copied_line
 from tests.open_page import Browser, Page, answers, fill, flow_text, go, open_menu, revoke, say, sign_in, still, visitor
@@ -12,7 +10,6 @@ from tests.people import PASSWORD
 from tests.servers import AppServer, House
 from tests.snippet_runs import run_snippet
 
-pytestmark = pytest.mark.browser
 FLOWS = {
     "echo": flow_text("scripted:echo", "Echo", welcome="Whatever you write comes back."),
     "slow": flow_text("scripted:slow", "Slow"),

@@ -12,8 +12,6 @@ from tests.open_page import SETTLED, Locator, Page, composer, flow_text, go, sti
 from tests.servers import AppServer, House
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
-
 FLOWS = {name: flow_text("scripted:echo", name.title()) for name in ("many", "few")}
 HOUSE = House(people={}, flows=FLOWS)
 

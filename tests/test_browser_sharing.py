@@ -1,12 +1,9 @@
 """The shareable playground in Debian's chromium: looked at as others, ended while open, and silent of its inside."""
 
-import pytest
-
 from tests.acme import ACME, await_composer, enter_as, switch
 from tests.open_page import Browser, Page, answers, ask, fill, go, open_menu, still, visitor
 from tests.servers import ROOT, AppServer
 
-pytestmark = pytest.mark.browser
 CANARIES = ["canary in the prompt", "scripted", "LanguageModel", "Language Model", "ChatOutput", "system_message"]
 CANARIES += ["1 step", str(ROOT), "flows/echo"]
 HOUSE = ACME

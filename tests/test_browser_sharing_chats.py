@@ -9,8 +9,6 @@ from tests.axe import find_violations
 from tests.open_page import Browser, Page, ask, choose, expect_count, flow_text, go, messages, still, visitor
 from tests.servers import PUBLIC, AppServer, House
 
-pytestmark = pytest.mark.browser
-
 HOUSE = House(
     flows={"talk": flow_text("scripted:echo", "Talk Shop")},
     shared={"talk": PUBLIC},

@@ -1,13 +1,9 @@
 """What runs is ended and a flow is switched off: who chats reads why, in Debian's chromium, and loses no word."""
 
-import pytest
-
 from tests.acme import enter_as
 from tests.open_page import Browser, Page, answers, flow_text, go, say, still, visitor
 from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
-
-pytestmark = pytest.mark.browser
 
 LASTING = {"type": "scripted", "delay": 0.1, "pieces": [f"word{number} " for number in range(1, 1_000)]}
 HOUSE = House(

@@ -11,7 +11,6 @@ from tests.api_pane import FLOW, change
 from tests.open_page import Browser, Locator, Page, Route, fill, go, measure_at_rest, still, visitor
 from tests.servers import AppServer, House
 
-pytestmark = pytest.mark.browser
 HOUSE = House(flows={"talk": FLOW})
 SETS = "Set fields of the flow, such as its prompt and temperature. This can reveal the flow's prompt."
 

@@ -2,13 +2,8 @@
 
 import re
 
-import pytest
-
 from tests.open_page import Page, answers, ask, expect_count, flow_text, go, messages, open_step, say, still, stop
 from tests.servers import AppServer, House
-
-pytestmark = pytest.mark.browser
-
 
 KEPT, UNKEPT = "{type: ChatInput}", "{type: ChatInput, should_store_message: false}"
 FLOWS = {

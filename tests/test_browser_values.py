@@ -2,14 +2,10 @@
 
 import json
 
-import pytest
-
 from tests.acme import enter_as
 from tests.axe import find_ours
 from tests.open_page import Page, answers, expect_count, flow_text, go, say, still
 from tests.servers import PUBLIC, SHARED, AppServer, House
-
-pytestmark = pytest.mark.browser
 
 CONVERTED = """\
 name: Converted

@@ -5,7 +5,6 @@ import pytest
 from tests.open_page import Browser, Locator, Page, answers, ask, composer, flow_text, go, messages, still, visitor
 from tests.servers import AppServer, House
 
-pytestmark = pytest.mark.browser
 HOUSE = House(people={}, flows={name: flow_text(f"scripted:{name}", name.title()) for name in ("echo", "slow")})
 
 

@@ -9,8 +9,6 @@ from tests.narrow import PHONE
 from tests.open_page import Browser, Page, composer, go, sign_in, still, visitor
 from tests.servers import PUBLIC, SHARED, AppServer, House
 
-pytestmark = pytest.mark.browser
-
 HOUSE = House(
     config={"organization": {"name": "Acme"}, "sharing": {"allow_public": True}},
     flows=FLOWS,

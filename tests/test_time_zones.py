@@ -71,7 +71,6 @@ def test_who_asks_on_a_page_is_told_the_time_of_their_browser(house: AppServer, 
         assert list_zones(chat.ask(SAID)) == list_told(zone)
 
 
-@pytest.mark.browser
 def test_the_page_says_the_time_zone_of_its_browser(house: AppServer, browser: Chromium) -> None:
     with visitor(browser, timezone_id="Pacific/Auckland") as page:
         say(go(page, f"{house.url}/public_flow/clock"), "Hi")

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.open_page import STILL, Browser, Page, Response, fill, go, sign_in, visitor
 from tests.page_socket import Browser as RawBrowser
 from tests.page_socket import open_page
@@ -12,7 +10,6 @@ from tests.people import CREDENTIALS, PASSWORD
 from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
 HOUSE = House(config={"organization": {"name": "Example *Works*"}}, shared={"memory-chatbot": SHARED})
 
 

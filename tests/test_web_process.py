@@ -132,7 +132,6 @@ def is_closed_to_newcomers(server: AppServer, *, within: float) -> bool:
     return False
 
 
-@pytest.mark.browser
 def test_an_open_page_sees_its_answer_end_while_the_process_ends(tmp_path: Path, browser: Chromium) -> None:
     words = [f"word{number}" for number in range(120)]
     with AppServer(tmp_path, flows={"slow": flow_text("scripted:slow")}) as server, visitor(browser) as page:
