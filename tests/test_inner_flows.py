@@ -15,7 +15,7 @@ import pytest
 from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import ComponentFailed, FlowgroundError, RunOverBudget, RunTimeout
-from flowground.core.events import ComponentFinished, Event, RunEvent, RunFinished, Token, TurnFinished, fold
+from flowground.core.events import ComponentFinished, RunEvent, RunFinished, Token, TurnFinished, fold
 from flowground.core.messages import Usage
 from flowground.flows.checks import link_flow
 from flowground.flows.parse import parse_flow
@@ -32,7 +32,7 @@ from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import wired
 from tests.heartbeat import MOST, TRIES
 from tests.meeting import Meeting
-from tests.running import running, take_turn
+from tests.running import hear_turn, running, take_turn
 from tests.stored import make_journal
 from tests.stored_chats import said
 from tests.switched import switch_off, switch_on
@@ -84,12 +84,6 @@ def find_step(events: list[Any], name: str) -> ComponentFinished:
     return next(event for event in events if isinstance(event, ComponentFinished) and event.component_id == name)
 
 
-async def ask(runtime: Runtime, flow: str, said: str = "hi") -> list[Event]:
-    wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
-    request = RunRequest(input_value=said, session_id="s", stream=True)
-    return [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
-
-
 async def read_chat(runtime: Runtime, flow: str) -> list[StoredMessage]:
     here = {"flow_id": flow, "owner": str(LOCAL_OWNER.owner), "session_id": "s"}
     messages, _ = await runtime.store.read(conversations.list_page, **here, most=20, most_chars=10_000)
@@ -98,7 +92,7 @@ async def read_chat(runtime: Runtime, flow: str) -> list[StoredMessage]:
 
 async def test_a_flow_runs_another_and_streams_what_it_says(tmp_path: Path) -> None:
     async with running(tmp_path, {"parent": PARENT, "child": CHILD.replace("model: echo, ", "")}) as runtime:
-        events = await ask(runtime, "parent")
+        events = await hear_turn(runtime, "parent", "hi", stream=True)
         end = find_end(events)
         assert [output.text for output in end.outputs] == ["You said: kind <hi>"]
         pieces = [(event.component_id, event.text) for event in events if isinstance(event, Token)]

@@ -25,11 +25,7 @@ TALK = """\
 components:
   ChatOutput: {type: ChatOutput, input_value: "${Model}"}
   Second: {type: ChatOutput, display_name: Shouted, input_value: "${Model.text_output}!"}
-  Model:
-    type: LanguageModel
-    system_message: ${Prompt}
-    input_value: ${ChatInput}
-    temperature: 0.1
+  Model: {type: LanguageModel, system_message: "${Prompt}", input_value: "${ChatInput}", temperature: 0.1}
   Prompt: {type: Prompt, template: "Be {how}. $${x}", how: "very ${ChatInput.message} $${y}"}
   ChatInput: {type: ChatInput, input_value: Hello}
 """
