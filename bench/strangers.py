@@ -21,9 +21,8 @@ from websockets.exceptions import WebSocketException
 
 from bench.load import percentile
 from bench.watch import Watch
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.servers import ROOT, AppServer, clean_environment
-from tests.tickets import open_browser
 
 CONFIG: dict[str, object] = {
     "credentials": {

@@ -17,10 +17,9 @@ from bench.faults.stored import find_token
 from bench.load import percentile
 from bench.processes import app, process
 from bench.rows import LONG, fill, plan_conversations
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.servers import ROOT, AppServer
 from tests.store_databases import SERVER, empty_database
-from tests.tickets import open_browser
 
 _MEMBER = "ada"
 _TIMES = 3

@@ -19,10 +19,9 @@ from playwright.sync_api import sync_playwright
 from tests.acme import enter_as
 from tests.api_pane import open_pane
 from tests.chromium import CHROMIUM_ARGUMENTS, find_quickest
-from tests.house import PUBLIC, House
 from tests.open_page import answers, composer, go, say, still, visitor
 from tests.people import HASHED
-from tests.servers import ROOT, SHIPPED_FLOWS, AppServer, shipped_flow
+from tests.servers import PUBLIC, ROOT, SHIPPED_FLOWS, AppServer, House, shipped_flow
 
 if TYPE_CHECKING:
     from playwright.sync_api import FilePayload, Page

@@ -1,15 +1,10 @@
 """The organization of browser tests, and what its people do at a page."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
-from tests.house import House
-from tests.open_page import flow_text, go, open_menu, still
-from tests.servers import AppServer
-from tests.tickets import open_browser
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.open_page import Page, flow_text, go, open_menu, still
+from tests.page_socket import open_browser
+from tests.servers import AppServer, House
 
 LOOKS = {"title": "The echo of Acme", "icon": "🏔", "notice": "Answers may be wrong.", "welcome": "Speak."}
 FLOWS = {
@@ -34,7 +29,7 @@ ADMINS_PAGES = [
 ACME = House(config={"organization": {"name": "Acme"}}, flows=FLOWS)
 
 
-def enter_as(page: "Page", house: AppServer, name: str) -> "Page":
+def enter_as(page: Page, house: AppServer, name: str) -> Page:
     """Without the form: the browser has the cookie."""
     with ThreadPoolExecutor(1) as elsewhere:  # Playwright holds this thread's event loop
         jar = elsewhere.submit(open_browser, house, name).result().session.cookies
@@ -44,7 +39,7 @@ def enter_as(page: "Page", house: AppServer, name: str) -> "Page":
     return page
 
 
-def switch(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
+def switch(page: Page, house: AppServer, flow: str, *, on: bool) -> None:
     """The toggle of the Publish menu; the menu stays open."""
     go(page, f"{house.url}/playground?flow={flow}")
     toggle = open_menu(page.get_by_role("button", name="Publish")).get_by_role("switch")
@@ -63,6 +58,6 @@ def switch(page: "Page", house: AppServer, flow: str, *, on: bool) -> None:
     still(page)
 
 
-def await_composer(page: "Page") -> None:
+def await_composer(page: Page) -> None:
     """Waits until one may type."""
     page.get_by_role("textbox", name="Message", exact=True).wait_for()

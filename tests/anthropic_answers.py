@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowground.providers.anthropic import AnthropicSettings
-from tests.model_calls import Opened, opening
-from tests.wire import Part, chunked, whole
+from tests.wire import Opened, Part, chunked, opening, whole
 
 KEY = "sk-ant-secret-0123456789"
 ANSWER = whole({

@@ -7,14 +7,11 @@ import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 
-from tests.open_page import SETTLED, still
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.open_page import SETTLED, Page, still
 
 AXE = "axe-core@4.14.1"
 _RUN = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
@@ -44,7 +41,7 @@ def fetch_axe(folder: Path) -> str:
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
-def find_violations(page: "Page", axe: str) -> set[Finding]:
+def find_violations(page: Page, axe: str) -> set[Finding]:
     """Of the page as it stands, with what is open on it. What is found must be found again a second later: a page that
     draws itself between the wait and the look is half as dark for a moment."""
     page.evaluate(axe)
@@ -59,14 +56,14 @@ def find_violations(page: "Page", axe: str) -> set[Finding]:
     return found
 
 
-def _look(page: "Page") -> set[Finding]:
+def _look(page: Page) -> set[Finding]:
     for drawn in (_DRAWN, SETTLED):  # what is half drawn has half the contrast
         page.wait_for_function(drawn)
     found: Iterable[dict[str, Any]] = page.evaluate(_RUN)
     return {(rule["id"], _name(node["html"])) for rule in found for node in rule["nodes"]}
 
 
-def find_ours(page: "Page", axe: str) -> set[Finding]:
+def find_ours(page: Page, axe: str) -> set[Finding]:
     """Without what Streamlit itself draws so; in the page's colours, then in the others (light, dark), which stay."""
     found = find_violations(page, axe)
     other: Literal["light", "dark"] = "light" if page.evaluate(_IS_DARK) else "dark"
@@ -75,7 +72,7 @@ def find_ours(page: "Page", axe: str) -> set[Finding]:
     return (found | find_violations(page, axe)) - STREAMLITS.get(version("streamlit"), set())
 
 
-def check_looks(page: "Page", axe: str) -> None:
+def check_looks(page: Page, axe: str) -> None:
     """Nothing of ours is hard to read or to reach, in light and dark, on a phone and wide, as the page stays."""
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 844})

@@ -7,8 +7,7 @@ from typing import Any
 from flowground.core.messages import Message, Usage
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece
 from flowground.providers.openai import OpenAI, OpenAISettings
-from tests.model_calls import hear
-from tests.wire import Part, Wire, chunked, whole, wire
+from tests.wire import Part, Wire, chunked, hear, whole, wire
 
 KEY = "sk-secret-0123456789"
 CALL = ModelCall("small", (Message("system", "Be kind."), Message("user", "it's “hi”\n$HOME")), {"temperature": 0.5})

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from tests.acting import ACTING, ASKING_FIRST, NESTED, SUM, WRONG
 from tests.api_pane import FLOW, change, open_pane
 from tests.asking import ASKING
-from tests.house import House
 from tests.markdown_corpus import read_corpus
 from tests.open_page import STILL, answers, ask, composer, flow_text, go, messages, open_step, say, still, stop
-from tests.servers import AppServer, shipped_flow
+from tests.servers import AppServer, House, shipped_flow
 
 if TYPE_CHECKING:
     from playwright.sync_api import FilePayload, Page

@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 
 from tests.browser import Browser
 from tests.chat_socket import ChatSocket, open_chat
+from tests.page_socket import open_browser
 from tests.servers import AppServer
-from tests.tickets import open_browser
 
 OpenChat = Callable[..., ChatSocket]
 

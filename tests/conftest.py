@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,17 +19,13 @@ from tests import kinds, servers
 from tests.axe import fetch_axe
 from tests.chromium import Chromium, find_quickest
 from tests.forks import ForkServer
-from tests.house import House
 from tests.kinds import pytest_cmdline_main, pytest_collection_modifyitems  # noqa: F401 - pytest calls them
 from tests.narrow import PHONE
-from tests.open_page import visitor
-from tests.organization import organization
+from tests.open_page import Browser, Page, visitor
 from tests.people import Open
-from tests.servers import AppServer, clean_environment
+from tests.running import organization
+from tests.servers import AppServer, House, clean_environment
 from tests.store_databases import DATABASES, empty_database
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -105,7 +101,7 @@ async def open_sign_in(store: Store, tmp_path: Path) -> AsyncIterator[Open]:
 
 @pytest.fixture
 async def acme(tmp_path: Path) -> AsyncIterator[Runtime]:
-    """The organization of tests/organization.py, in this process."""
+    """The organization of tests/running.py, in this process."""
     async with organization(tmp_path) as runtime:
         yield runtime
 
@@ -119,7 +115,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @pytest.fixture(scope="module")
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """The app as the file's `HOUSE` says (tests/house.py)."""
+    """The app as the file's `HOUSE` says (tests/servers.py)."""
     wanted: House = request.module.HOUSE
     with wanted.open(tmp_path_factory.mktemp("house")) as running:
         yield running
@@ -132,7 +128,7 @@ def chromium() -> Iterator[Chromium]:
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: Chromium) -> "Browser":
+def browser(chromium: Chromium) -> Browser:
     """Debian's chromium, one of this process for all files in a row that ask for it; no file with async tests may."""
     if find_quickest() is None:
         pytest.skip("need Debian's chromium (apt-get install chromium)")
@@ -157,21 +153,21 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def page(browser: "Browser") -> "Iterator[Page]":
+def page(browser: Browser) -> Iterator[Page]:
     """A page in a browser that has no cookies."""
     with visitor(browser) as opened:
         yield opened
 
 
 @pytest.fixture
-def phone(browser: "Browser") -> "Iterator[Page]":
+def phone(browser: Browser) -> Iterator[Page]:
     """A page on a phone."""
     with visitor(browser, **PHONE) as opened:
         yield opened
 
 
 @pytest.fixture
-def ada(house: AppServer, browser: "Browser") -> "Iterator[Page]":
+def ada(house: AppServer, browser: Browser) -> Iterator[Page]:
     """A page in the browser of the house's admin."""
     from tests.acme import enter_as  # noqa: PLC0415 - needs websockets, a development extra
 

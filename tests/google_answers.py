@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowground.providers.google import GoogleSettings
-from tests.model_calls import Opened, opening
-from tests.wire import Part, chunked, whole
+from tests.wire import Opened, Part, chunked, opening, whole
 
 KEY = "AIza-secret-0123456789"
 

@@ -97,6 +97,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if any(area.has(item.nodeid) for area in areas.values()):
             item.add_marker("slow")
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
     if config.option.areas:
         items[:] = [item for item in items if any(areas[name].has(item.nodeid) for name in wanted)]
 

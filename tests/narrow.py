@@ -1,9 +1,8 @@
 """A phone, and what goes over its side."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.open_page import Page
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 _WIDE = """() => [...document.querySelectorAll("*")]
@@ -16,7 +15,7 @@ _WIDE = """() => [...document.querySelectorAll("*")]
 """What scrolls sideways, by more than anybody notices, and is no code, table, formula or row of tabs."""
 
 
-def find_wide(page: "Page") -> list[str]:
+def find_wide(page: Page) -> list[str]:
     """What scrolls sideways on the page and should not; the page itself may not at all."""
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     found: list[str] = page.evaluate(_WIDE)

@@ -18,9 +18,8 @@ from flowground.core.events import TurnFinished
 from flowground.store.people import members
 from flowground.store.publications import Sharing
 from flowground.store.runs import shared_chats
-from tests.organization import FLOWS, sign_in
 from tests.people import HASHED
-from tests.running import running
+from tests.running import FLOWS, running, sign_in
 from tests.stored import count_presets, keep_preset, list_entries, list_sessions
 
 DESK = "bob's desk"

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from tests.people import PASSWORD
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser as Browser
+    from playwright.sync_api import FilePayload as FilePayload
+    from playwright.sync_api import Locator as Locator
+    from playwright.sync_api import Page as Page
+    from playwright.sync_api import Response as Response
+    from playwright.sync_api import Route as Route
+else:  # a development extra, which annotations alone do not need
+    Browser = FilePayload = Locator = Page = Response = Route = Any
 
 STILL = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 SETTLED = """() => document.getAnimations().every((one) => !(one instanceof CSSTransition)
@@ -27,7 +34,7 @@ _AT_REST = """one => new Promise((done) => {
 
 
 @contextmanager
-def visitor(browser: "Browser", **context: Any) -> Iterator["Page"]:
+def visitor(browser: Browser, **context: Any) -> Iterator[Page]:
     """A browser of its own: other cookies, other clipboard."""
     opened = browser.new_context(**context)
     opened.set_default_timeout(60_000)
@@ -35,19 +42,19 @@ def visitor(browser: "Browser", **context: Any) -> Iterator["Page"]:
     opened.close()
 
 
-def go(page: "Page", url: str) -> "Page":
+def go(page: Page, url: str) -> Page:
     page.goto(url)
     return still(page)
 
 
-def still(page: "Page") -> "Page":
+def still(page: Page) -> Page:
     """Waits until no answer is being written, and no script of the page runs."""
     page.wait_for_function("!document.querySelector('.fg-chat[data-running], .fg-loading:not([hidden])')")
     page.locator(STILL).wait_for()
     return page
 
 
-def measure_at_rest(found: "Locator") -> dict[str, float]:
+def measure_at_rest(found: Locator) -> dict[str, float]:
     """Where it is on the screen, once fonts are there and it has stood at one place for ten frames."""
     still(found.page)
     box: dict[str, float] | None = None
@@ -56,7 +63,7 @@ def measure_at_rest(found: "Locator") -> dict[str, float]:
     return box
 
 
-def open_menu(button: "Locator") -> "Locator":
+def open_menu(button: Locator) -> Locator:
     """The open menu of this button, once it is drawn. One that is open stays so: another click would close it."""
     page = still(button.page)
     if button.get_attribute("aria-expanded") != "true":
@@ -67,63 +74,63 @@ def open_menu(button: "Locator") -> "Locator":
     return menu
 
 
-def choose(button: "Locator", choice: str) -> None:
+def choose(button: Locator, choice: str) -> None:
     """An entry of this button's menu."""
     open_menu(button).get_by_role("menuitem", name=choice, exact=True).click()
 
 
-def revoke(button: "Locator") -> None:
+def revoke(button: Locator) -> None:
     """The token in whose row this button stands, after the question."""
     open_menu(button).get_by_role("button", name="Revoke", exact=True).click()
 
 
-def composer(page: "Page") -> "Locator":
+def composer(page: Page) -> Locator:
     """Where one writes to a chat."""
     return page.get_by_role("textbox", name="Message", exact=True)
 
 
-def say(page: "Page", text: str) -> None:
+def say(page: Page, text: str) -> None:
     composer(page).fill(text)
     composer(page).press(find_send_key(page))
 
 
-def find_send_key(page: "Page") -> str:
+def find_send_key(page: Page) -> str:
     """Where fingers point, Enter begins a line."""
     return "Control+Enter" if page.evaluate("matchMedia('(pointer: coarse)').matches") else "Enter"
 
 
-def stop(page: "Page") -> None:
+def stop(page: Page) -> None:
     """The control that sent stops it; not in the first moments, which are a double click's."""
     page.get_by_role("button", name="Stop", exact=True).click()
 
 
-def messages(page: "Page") -> "Locator":
+def messages(page: Page) -> Locator:
     """Questions and answers in their order."""
     return page.get_by_role("log").get_by_role("article")
 
 
-def answers(page: "Page") -> "Locator":
+def answers(page: Page) -> Locator:
     return page.locator("article.fg-answer")
 
 
-def ask(page: "Page", text: str, answer: str = "") -> "Page":
+def ask(page: Page, text: str, answer: str = "") -> Page:
     """Says it and waits until it is answered, if not told otherwise as the scripted model does that repeats it."""
     say(page, text)
     answers(page).get_by_text(answer or f"You said: {text}").last.wait_for()
     return still(page)
 
 
-def open_step(page: "Page", name: str) -> None:
+def open_step(page: Page, name: str) -> None:
     """A step of the last answer whose steps are shown: what it took and gave."""
     page.locator(".fg-step > summary").filter(has_text=name).last.click()
 
 
-def fill(page: "Page", **fields: str) -> None:
+def fill(page: Page, **fields: str) -> None:
     for label, text in fields.items():
         page.get_by_role("textbox", name=label.replace("_", " ")).fill(text)
 
 
-def sign_in(page: "Page", name: str, password: str = PASSWORD) -> None:
+def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
     from playwright.sync_api import expect  # noqa: PLC0415 - a development extra
 
     fill(page, User_name=name, Password=password)
@@ -131,7 +138,7 @@ def sign_in(page: "Page", name: str, password: str = PASSWORD) -> None:
     page.keyboard.press("Enter")
 
 
-def expect_count(found: "Locator", count: int) -> None:
+def expect_count(found: Locator, count: int) -> None:
     """So many are there, at once or soon: a page that is done with its script may still be drawing."""
     from playwright.sync_api import expect  # noqa: PLC0415 - a development extra
 

@@ -1,8 +1,11 @@
 """A page's websocket without a browser: what a visitor is really sent, byte for byte.
 
 Speaks Streamlit's protocol (protobuf frames on /_stcore/stream), as its frontend does.
+
+Signs a test's browser in as the sign-in page does after the password was right: by a one-time ticket.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,8 +19,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection
 
+from flowground.access.sign_in import SignIn
+from flowground.settings import Settings
+from flowground.store import Store
+from flowground.web.cookies import take_cookies
 from tests.browser import Browser as Browser
 from tests.chat_socket import ChatSocket, Headers, dial, open_chat
+from tests.servers import AppServer
 
 
 @contextmanager
@@ -187,3 +195,30 @@ class PageSocket:
             if found:
                 self.widgets.setdefault(kind, []).append(found)
                 self._fragments[found] = message.delta.fragment_id
+
+
+def ticket_for(server: AppServer, member: str | None, browser: Browser) -> str:
+    """A ticket of the running server for this browser; `member` None is the local owner."""
+
+    async def issue() -> str:
+        settings = Settings.load(server.config_file)
+        store = Store.open(settings.database)
+        sign_in = SignIn(settings, store)
+        try:
+            await sign_in.roster.start()
+            headers = [(b"cookie", browser.cookies.encode())]
+            sent, _ = take_cookies(headers, settings.cookie.name, is_secure=False)
+            return await sign_in.issue_ticket(member, sent.visitor)
+        finally:
+            sign_in.close()
+            store.close()
+
+    return asyncio.run(issue())
+
+
+def open_browser(server: AppServer, member: str) -> Browser:
+    """A browser that has the member's cookie."""
+    browser = Browser(server.url)
+    answer = browser.post("/session/start", {"ticket": ticket_for(server, member, browser)})
+    assert answer.status_code == 200, answer.text
+    return browser

@@ -2,8 +2,13 @@
 
 with AppServer(tmp_path, config={"default_model": "scripted"}) as server:
     requests.post(f"{server.url}/api/v1/run/echo", headers={"x-api-key": server.token("test")}, …)
+
+The app of an organization, for a file of tests: who is in it, what it has, with whom it is shared.
+
+HOUSE = House(flows=["echo"], shared={"echo": PUBLIC})    # what the fixture `house` starts for the file that says so
 """
 
+import asyncio
 import os
 import random
 import re
@@ -14,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -23,7 +30,12 @@ from typing import Any, Literal, Self
 import requests
 import yaml
 
+from flowground.settings import Settings
+from flowground.store import Store, publications
+from flowground.store.publications import Sharing
 from tests.forks import CAN_FORK, Forked, ForkServer
+from tests.people import PEOPLE, make_credentials
+from tests.store_databases import empty_database
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED_FLOWS = ROOT / "flows"
@@ -231,3 +243,43 @@ class AppServer:
         done = self.run_command(*arguments, told=told)
         assert done.returncode == 0, f"flowground {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
         return done.stdout
+
+
+SHARED = Sharing(is_shared=True)
+PUBLIC = Sharing(is_shared=True, audience="public")
+
+
+@dataclass(frozen=True)
+class House:
+    """`people` of config.yaml (nobody: the local owner's), and what is `shared` from the start; else as `AppServer`."""
+
+    people: Mapping[str, Any] = field(default_factory=lambda: PEOPLE)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    flows: Mapping[str, str] | Iterable[str] | None = None
+    shared: Mapping[str, Sharing] = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
+
+    @contextmanager
+    def open(self, folder: Path) -> Iterator[AppServer]:
+        config = {"credentials": make_credentials(**self.people)} | dict(self.config)
+        with AppServer(folder, config=config, flows=self.flows, environment=self.environment) as server:
+            for flow, sharing in self.shared.items():
+                share(server, flow, sharing)
+            yield server
+
+    @contextmanager
+    def open_on(self, database: str, folder: Path) -> Iterator[AppServer]:
+        """On an empty database of this kind, SQLite's or PostgreSQL's."""
+        with (
+            empty_database(database, folder) as url,
+            replace(self, config=dict(self.config) | {"database": url}).open(folder) as server,
+        ):
+            yield server
+
+
+def share(server: AppServer, flow: str, sharing: Sharing = SHARED) -> None:
+    """As its owner does in the Publish menu."""
+    store = Store.open(Settings.load(server.config_file).database)
+    with closing(store), ThreadPoolExecutor(1) as elsewhere:  # Playwright may hold this thread's event loop
+        change = store.write(publications.change, flow_id=flow, sharing=sharing, by="tests")
+        elsewhere.submit(asyncio.run, change).result()

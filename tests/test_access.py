@@ -19,11 +19,8 @@ from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, Not
 from flowground.store import Store, publications
 from flowground.store.people import groups, members, sign_ins
 from flowground.store.publications import Sharing
-from tests.organization import organization, sign_in
-from tests.running import chat_flow, look_at_once, running
+from tests.running import chat_flow, look_at_once, organization, running, sign_in
 from tests.stored import list_entries
-
-pytestmark = pytest.mark.anyio
 
 FLOWS = {name: chat_flow("scripted", name.title()) for name in ("shared", "chat-only", "private")}
 FLOWS["owned"] = "owners: [ada]\n" + chat_flow("scripted", "Owned")

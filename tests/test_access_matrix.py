@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 
 from flowground.access import feedback, flow_files, insides, shared_chats
 from flowground.api.app import create_api
@@ -26,8 +25,6 @@ from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.access_matrix import FLOWS, PEOPLE, STATES, TOKENS, add_people, cells, sharings
 from tests.running import running
-
-pytestmark = pytest.mark.anyio
 
 
 @dataclass

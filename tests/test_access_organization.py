@@ -16,12 +16,10 @@ from flowground.store.people import groups as stored_groups
 from flowground.store.people import members, removals, tokens
 from flowground.store.people.groups import Group
 from flowground.store.publications import Sharing
-from tests.organization import organization, sign_in
 from tests.people import PASSWORD, make_cookie
 from tests.run_rows import eventually
+from tests.running import organization, sign_in
 from tests.stored import list_entries
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ import requests
 
 from flowground.store.runs import shared_chats
 from tests.chat_socket import open_chat
-from tests.house import PUBLIC, House
-from tests.page_socket import Browser, open_page
-from tests.servers import AppServer
+from tests.page_socket import Browser, open_browser, open_page
+from tests.servers import PUBLIC, AppServer, House
 from tests.test_access_websocket import beside
-from tests.tickets import open_browser
 
 ALONE = "A lighthouse keeps its keys on the left."
 CITED, LOOKED_UP, ELSEWHERE = "Canary lodgings cost forty.", "Canary badges are worn.", "Canary salaries are secret."

@@ -18,10 +18,8 @@ from flowground.store.people import members, tokens
 from flowground.store.runs import shared_chats
 from tests.access_matrix import FLOWS, PEOPLE, STATES, add_people, cells, sharings
 from tests.chat_socket import ChatSocket, open_chat
-from tests.house import share
-from tests.page_socket import Browser, PageSocket, open_page
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.page_socket import Browser, PageSocket, open_browser, open_page
+from tests.servers import AppServer, share
 
 SEEN = {
     b"Sign in to": "nobody",

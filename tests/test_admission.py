@@ -107,7 +107,6 @@ def test_a_crowd_of_accepted_runs_completes(tmp_path: Path) -> None:
         assert (crowd.count("complete"), crowd.count("failed")) == (30, 0)
 
 
-@pytest.mark.anyio
 async def test_who_waited_as_long_as_they_may_is_told_too() -> None:
     admission = Admission(1, seconds=0.01)
     await admission.acquire()
@@ -154,7 +153,6 @@ def test_refused_requests_and_failed_runs_hold_no_place(tmp_path: Path) -> None:
             assert eventually(lambda: crowd.run("echo", query).status_code == 200)  # noqa: B023 - called at once
 
 
-@pytest.mark.anyio
 async def test_a_place_goes_to_who_waited_longest() -> None:
     admission = Admission(1, seconds=60)
     await admission.acquire()
@@ -181,7 +179,6 @@ async def test_a_place_goes_to_who_waited_longest() -> None:
     assert came == ["third"]
 
 
-@pytest.mark.anyio
 async def test_nobody_takes_every_place_or_the_whole_line() -> None:
     admission = Admission(200, seconds=60)
 

@@ -30,8 +30,6 @@ from tests.flow_runs import SaidBefore, nothing_said, read_into
 from tests.one_step import make_flow, offer
 from tests.running import chat_flow
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_model_calls_tools_and_answers_with_what_they_gave(stream: bool) -> None:

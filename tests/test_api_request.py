@@ -23,7 +23,6 @@ from tests.servers import ROOT
 from tests.wire import Wire, whole
 from tests.wire import wire as serve
 
-pytestmark = pytest.mark.anyio
 HERE = {"outgoing": {"private_networks": ["127.0.0.1"]}}
 BOUNDED = {"outgoing": HERE["outgoing"] | {"hosts": ["api.example.com"]}}
 WEATHER = whole({"sky": "blue"})

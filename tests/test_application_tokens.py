@@ -14,11 +14,8 @@ from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, Not
 from flowground.store import publications
 from flowground.store.people import members, tokens
 from flowground.store.publications import Sharing
-from tests.organization import sign_in
 from tests.people import HASHED, ROLES
-from tests.running import chat_flow, running
-
-pytestmark = pytest.mark.anyio
+from tests.running import chat_flow, running, sign_in
 
 FLOWS = {name: chat_flow("scripted", name.title()) for name in ("open", "chat-only", "private")}
 

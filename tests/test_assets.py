@@ -10,8 +10,7 @@ import pytest
 import requests
 
 from flowground.ui.assets import FOLDER, find_asset, list_assets
-from tests.house import House
-from tests.servers import ROOT, AppServer
+from tests.servers import ROOT, AppServer, House
 
 HOUSE = House(flows=["echo"])
 FRONTEND = ROOT / "frontend"

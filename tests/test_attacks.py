@@ -13,12 +13,10 @@ from flowground.core.errors import InvalidRequest, NotSignedIn
 from flowground.store import publications, tables
 from flowground.store.people import tokens
 from flowground.store.publications import Sharing
-from tests.organization import sign_in
 from tests.people import PASSWORD, make_cookie
-from tests.running import running
+from tests.running import running, sign_in
 from tests.test_access_matrix import open_client
 
-pytestmark = pytest.mark.anyio
 NEW = "another long phrase"
 
 

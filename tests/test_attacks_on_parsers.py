@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from flowground.web.paths import hide_secrets
-from tests.house import House
 from tests.raw_client import read_to_end
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 MOST = 0.25
 """Seconds of CPU time of the whole process for one request; a cookie of backslashes took nine."""

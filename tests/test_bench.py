@@ -74,7 +74,6 @@ def test_what_cases_of_faults_found_is_kept_and_told(tmp_path: Path) -> None:
     assert "| kill | What it does. | moments 20 | lost 1 |" in list_found({"kill": ("What it does.", kept["kill"])})
 
 
-@pytest.mark.anyio
 async def test_rows_that_were_filled_in_are_read_like_those_of_runs(store: Store, url: str) -> None:
     planned = plan_conversations("echo", member="ada", token="t", messages=1_000, now=time.time())
     assert fill(url, planned) == 2 * sum(talk.turns for talk in planned) == 300
@@ -82,7 +81,6 @@ async def test_rows_that_were_filled_in_are_read_like_those_of_runs(store: Store
     assert [step.text for step in said[-1].trace if step.model] == [said[-1].text]
 
 
-@pytest.mark.anyio
 async def test_questions_name_places_that_are_there(tmp_path: Path) -> None:
     for place in {place for name in QUESTIONS for one in read_questions(name) for place in one["in"]}:
         file, _, heading = place.partition("#")

@@ -1,19 +1,10 @@
 """What happens on the way to an answer, in Debian's chromium: tools that models call, thoughts, branches, a cut."""
 
-from typing import TYPE_CHECKING
-
-import pytest
-
 from tests.acme import enter_as
 from tests.acting import ACTING, ASKING_FIRST, HANG, NESTED, SUM, WRONG
-from tests.house import SHARED, House
-from tests.open_page import SETTLED, answers, expect_count, flow_text, go, say, still, stop
-from tests.servers import AppServer
+from tests.open_page import SETTLED, Page, answers, expect_count, flow_text, go, say, still, stop
+from tests.servers import SHARED, AppServer, House
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
 BRANCHING = """
 name: Branching
 components:
@@ -47,20 +38,20 @@ FLOWS = ACTING | {"careful": ASKING_FIRST, "branching": BRANCHING} | MODELS
 HOUSE = House(flows=FLOWS, shared=dict.fromkeys(FLOWS, SHARED))
 
 
-def ask(page: "Page", house: AppServer, flow: str, name: str, text: str) -> None:
+def ask(page: Page, house: AppServer, flow: str, name: str, text: str) -> None:
     say(go(enter_as(page, house, name), f"{house.url}/playground?flow={flow}"), text)
 
 
-def await_answer(page: "Page", text: str) -> None:
+def await_answer(page: Page, text: str) -> None:
     answers(page).get_by_text(text).last.wait_for()
     still(page)
 
 
-def list_lines(page: "Page") -> list[str]:
+def list_lines(page: Page) -> list[str]:
     return answers(page).last.locator(".fg-action").all_inner_texts()
 
 
-def test_a_call_opens_to_what_it_took_and_gave_and_is_kept(house: AppServer, page: "Page") -> None:
+def test_a_call_opens_to_what_it_took_and_gave_and_is_kept(house: AppServer, page: Page) -> None:
     ask(page, house, "agent", "olga", f"{SUM}\n{WRONG}")
     await_answer(page, "The tools said: 42")
     for _ in range(2):
@@ -76,7 +67,7 @@ def test_a_call_opens_to_what_it_took_and_gave_and_is_kept(house: AppServer, pag
         await_answer(page, "The tools said: 42")
 
 
-def test_a_call_within_a_call_stands_below_it_and_many_are_one_line_at_the_end(house: AppServer, page: "Page") -> None:
+def test_a_call_within_a_call_stands_below_it_and_many_are_one_line_at_the_end(house: AppServer, page: Page) -> None:
     ask(page, house, "agent", "olga", NESTED)
     await_answer(page, "The tools said: 2")
     outer = answers(page).locator(".fg-actions-list > .fg-action-line").first
@@ -90,7 +81,7 @@ def test_a_call_within_a_call_stands_below_it_and_many_are_one_line_at_the_end(h
     fold.locator(".fg-action-line").nth(4).wait_for()
 
 
-def test_stop_ends_a_tool_and_its_line_says_so(house: AppServer, page: "Page") -> None:
+def test_stop_ends_a_tool_and_its_line_says_so(house: AppServer, page: Page) -> None:
     ask(page, house, "agent", "olga", HANG)
     page.locator('.fg-action-line[data-state="running"]').first.wait_for()
     stop(page)
@@ -100,7 +91,7 @@ def test_stop_ends_a_tool_and_its_line_says_so(house: AppServer, page: "Page") -
     page.locator('.fg-action-line[data-state="stopped"]').first.wait_for()
 
 
-def test_a_member_sees_names_that_do_not_open_unless_the_flow_shows_them(house: AppServer, page: "Page") -> None:
+def test_a_member_sees_names_that_do_not_open_unless_the_flow_shows_them(house: AppServer, page: Page) -> None:
     for flow, opening in (("agent", 0), ("shown", 1)):
         ask(page, house, flow, "bob", SUM)
         await_answer(page, "The tools said: 42")
@@ -108,7 +99,7 @@ def test_a_member_sees_names_that_do_not_open_unless_the_flow_shows_them(house: 
         assert answers(page).locator("details.fg-action").count() == opening
 
 
-def test_a_thought_is_apart_from_the_answer_and_a_cut_is_told(house: AppServer, page: "Page") -> None:
+def test_a_thought_is_apart_from_the_answer_and_a_cut_is_told(house: AppServer, page: Page) -> None:
     ask(page, house, "thinks", "olga", "Hello")
     answers(page).get_by_text("You said: Hello", exact=True).wait_for()
     line = answers(page).locator("details.fg-action > summary")
@@ -121,7 +112,7 @@ def test_a_thought_is_apart_from_the_answer_and_a_cut_is_told(house: AppServer, 
         page.reload()
 
 
-def test_a_call_that_waits_is_allowed_refused_and_not_asked_about_again(house: AppServer, page: "Page") -> None:
+def test_a_call_that_waits_is_allowed_refused_and_not_asked_about_again(house: AppServer, page: Page) -> None:
     ask(page, house, "careful", "bob", SUM)
     question = page.get_by_role("group", name="A tool needs your approval")
     question.get_by_text("6*7").wait_for()
@@ -142,7 +133,7 @@ def test_a_call_that_waits_is_allowed_refused_and_not_asked_about_again(house: A
     await_answer(page, "The tools said: 42")
 
 
-def test_the_page_says_which_branches_ran_and_which_did_not(house: AppServer, page: "Page") -> None:
+def test_the_page_says_which_branches_ran_and_which_did_not(house: AppServer, page: Page) -> None:
     ask(page, house, "branching", "olga", "a refund")
     await_answer(page, "You said: a refund")
     page.get_by_role("button", name="6 steps").click()
@@ -160,7 +151,7 @@ def test_the_page_says_which_branches_ran_and_which_did_not(house: AppServer, pa
         page.reload()
 
 
-def test_no_formula_is_painted_over_the_question_that_a_person_answers(house: AppServer, page: "Page") -> None:
+def test_no_formula_is_painted_over_the_question_that_a_person_answers(house: AppServer, page: Page) -> None:
     ask(page, house, "careful", "bob", PAINTED)
     answers(page).locator(".katex").wait_for(state="attached")
     say(still(page), SUM)
@@ -172,7 +163,7 @@ def test_no_formula_is_painted_over_the_question_that_a_person_answers(house: Ap
     assert covered == []
 
 
-def test_a_formula_of_countless_levels_is_letters_and_the_page_lives(house: AppServer, page: "Page") -> None:
+def test_a_formula_of_countless_levels_is_letters_and_the_page_lives(house: AppServer, page: Page) -> None:
     said = [f"$${one * 200}x{'}' * (200 * one.count('{') - 200 * one.count('}'))}$$" for one in DEEP]
     ask(page, house, "careful", "bob", "\n\n".join([*said, "$$" + "x^{" * 40 + "x" + "}" * 40 + "$$"]))
     for _ in range(2):

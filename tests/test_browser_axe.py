@@ -1,24 +1,16 @@
 """No page of ours has what axe-core calls a violation, with its menus and dialogs open, in light and in dark; and on a
 phone none goes over the side."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import ADMINS_PAGES, FLOWS, enter_as
 from tests.axe import find_ours
-from tests.house import PUBLIC, House
 from tests.narrow import PHONE, find_wide
-from tests.open_page import composer, go, open_menu, say, still, visitor
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
+from tests.open_page import Browser, Page, composer, go, open_menu, say, still, visitor
+from tests.servers import PUBLIC, AppServer, House
 
 LINKS = [{"title": "Terms", "url": "https://example.com/terms"}]
 HOUSE = House(
@@ -29,18 +21,18 @@ HOUSE = House(
 
 
 @pytest.fixture(params=[{"viewport": {"width": 1280, "height": 844}}, PHONE], ids=["wide", "phone"])
-def page(request: pytest.FixtureRequest, browser: "Browser") -> "Iterator[Page]":
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     with visitor(browser, **request.param) as opened:
         yield opened
 
 
-def check(page: "Page", axe: str, what: str = "") -> None:
+def check(page: Page, axe: str, what: str = "") -> None:
     assert find_ours(page, axe) == set(), what
     if page.viewport_size == PHONE["viewport"]:
         assert find_wide(page) == [], what
 
 
-def check_tabs(page: "Page", axe: str, least: int = 0) -> None:
+def check_tabs(page: Page, axe: str, least: int = 0) -> None:
     tabs = page.get_by_role("tab").all()
     assert len(tabs) >= least
     for tab in tabs:
@@ -50,7 +42,7 @@ def check_tabs(page: "Page", axe: str, least: int = 0) -> None:
 
 
 @pytest.mark.parametrize("who", ["", "bob"])
-def test_pages_before_the_sign_in_and_without_rights(house: AppServer, page: "Page", axe: str, who: str) -> None:
+def test_pages_before_the_sign_in_and_without_rights(house: AppServer, page: Page, axe: str, who: str) -> None:
     if who:
         enter_as(page, house, who)
     for path in ("/", "/join?invitation=unknown", "/public_flow/echo", "/public_flow/hidden"):
@@ -61,14 +53,14 @@ def test_pages_before_the_sign_in_and_without_rights(house: AppServer, page: "Pa
 
 
 @pytest.mark.parametrize("path", [*ADMINS_PAGES, "/first_account"])
-def test_pages_of_an_admin(house: AppServer, page: "Page", axe: str, path: str) -> None:
+def test_pages_of_an_admin(house: AppServer, page: Page, axe: str, path: str) -> None:
     go(enter_as(page, house, "augusta"), house.url + path).get_by_role("heading", level=1).first.wait_for()
     page.wait_for_load_state("networkidle")
     check(page, axe)
     check_tabs(page, axe, 2 if path in ("/organization", "/api_access?flow=echo") else 0)
 
 
-def test_menus_dialogs_and_the_sidebar(house: AppServer, page: "Page", axe: str) -> None:
+def test_menus_dialogs_and_the_sidebar(house: AppServer, page: Page, axe: str) -> None:
     address = f"{house.url}/playground?flow=echo"
     composer(go(enter_as(page, house, "augusta"), address)).wait_for()
     if page.get_by_test_id("stExpandSidebarButton").is_visible():
@@ -90,7 +82,7 @@ def test_menus_dialogs_and_the_sidebar(house: AppServer, page: "Page", axe: str)
     check(still(page), axe, "Invite somebody")
 
 
-def test_the_api_pane_versions_and_the_editor_of_a_question(house: AppServer, page: "Page", axe: str) -> None:
+def test_the_api_pane_versions_and_the_editor_of_a_question(house: AppServer, page: Page, axe: str) -> None:
     say(go(enter_as(page, house, "augusta"), f"{house.url}/playground?flow=echo"), "Hello")
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("group", name="Version 2 of 2").wait_for()
@@ -103,7 +95,7 @@ def test_the_api_pane_versions_and_the_editor_of_a_question(house: AppServer, pa
     check_tabs(still(page), axe, 4)
 
 
-def test_the_first_account(tmp_path: Path, page: "Page", axe: str) -> None:
+def test_the_first_account(tmp_path: Path, page: Page, axe: str) -> None:
     with AppServer(tmp_path, flows=[]) as server:
         go(page, f"{server.url}/first_account").get_by_role("heading", level=1).wait_for()
         check(page, axe)

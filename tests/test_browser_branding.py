@@ -3,21 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_violations
-from tests.house import PUBLIC, House
-from tests.open_page import answers, composer, flow_text, go, say, still, visitor
-from tests.servers import AppServer
+from tests.open_page import Browser, Locator, Page, answers, composer, flow_text, go, say, still, visitor
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
-
-pytestmark = pytest.mark.browser
 
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="30" fill="#0b7a4b"/></svg>'
@@ -50,15 +43,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         yield running
 
 
-def read(place: "Locator", name: str = "backgroundColor") -> str:
+def read(place: Locator, name: str = "backgroundColor") -> str:
     return str(place.evaluate("(one, name) => getComputedStyle(one)[name]", name))
 
 
-def await_paint(page: "Page", color: str) -> None:
+def await_paint(page: Page, color: str) -> None:
     eventually(lambda: read(page.get_by_test_id("stApp")) == color)
 
 
-def test_the_sign_in_page_is_the_organizations(house: AppServer, page: "Page") -> None:
+def test_the_sign_in_page_is_the_organizations(house: AppServer, page: Page) -> None:
     go(page, house.url).get_by_role("heading", level=1, name=f"Sign in to {NAME}").wait_for()
     assert read(page.get_by_role("button", name="Sign in")) == "rgb(11, 122, 75)"
     assert page.get_by_role("link", name="Terms").get_attribute("href") == "https://example.com/terms"
@@ -66,7 +59,7 @@ def test_the_sign_in_page_is_the_organizations(house: AppServer, page: "Page") -
     page.locator('img[data-testid="stHeaderLogo"]').wait_for()
 
 
-def test_light_or_dark_is_chosen_at_once_for_all_pages_and_tabs(house: AppServer, browser: "Browser") -> None:
+def test_light_or_dark_is_chosen_at_once_for_all_pages_and_tabs(house: AppServer, browser: Browser) -> None:
     with visitor(browser, color_scheme="light") as page:
         go(enter_as(page, house, "bob"), house.url)
         beside = page.context.new_page()
@@ -87,7 +80,7 @@ def test_light_or_dark_is_chosen_at_once_for_all_pages_and_tabs(house: AppServer
         await_paint(page, NIGHT)
 
 
-def test_the_name_beside_the_icon_and_the_links_at_the_foot(house: AppServer, page: "Page") -> None:
+def test_the_name_beside_the_icon_and_the_links_at_the_foot(house: AppServer, page: Page) -> None:
     go(page, house.url)
     enter_as(page, house, "bob")
     for path in ("/", "/public_flow/plain", "/public_flow/none"):
@@ -107,7 +100,7 @@ def test_the_name_beside_the_icon_and_the_links_at_the_foot(house: AppServer, pa
     ],
 )
 def test_a_flows_own_colour_is_in_its_chat_and_the_organizations_in_others(
-    house: AppServer, browser: "Browser", axe: str, flow: str, scheme: str, pressed: str, link: str
+    house: AppServer, browser: Browser, axe: str, flow: str, scheme: str, pressed: str, link: str
 ) -> None:
     with visitor(browser, color_scheme=scheme) as page:
         go(page, f"{house.url}/public_flow/{flow}")

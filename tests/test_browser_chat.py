@@ -2,19 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.house import House
-from tests.open_page import answers, ask, composer, expect_count, flow_text, go, messages, say, still, stop
-from tests.servers import AppServer, shipped_flow
+from tests.open_page import Page, answers, ask, composer, expect_count, flow_text, go, messages, say, still, stop
+from tests.servers import AppServer, House, shipped_flow
 from tests.two_servers import LASTING
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
 INTERRUPTED = "This was interrupted before any of the answer was saved."
 LAST_WORD = re.compile(r"word200\b")
 STARTER = "Good morning to you all" + " x" * 85
@@ -30,13 +22,13 @@ HOUSE = House(
 )
 
 
-def begin(page: "Page", house: AppServer, flow: str) -> None:
+def begin(page: Page, house: AppServer, flow: str) -> None:
     """An answer that grows."""
     say(go(page, f"{house.url}/playground?flow={flow}"), "Go")
     answers(page).get_by_text("word3").wait_for()
 
 
-def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: "Page") -> None:
+def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=slow")
     say(page, f"one two {'and so on ' * 25}*thirteen* for $5 and $10")  # four seconds long
     answers(page).get_by_text("You said: one two").wait_for()
@@ -47,7 +39,7 @@ def test_an_answer_streams_and_says_what_it_cost(house: AppServer, page: "Page")
     assert "thirteen" in answers(page).locator("em").inner_text()
 
 
-def test_stop_keeps_what_was_said_and_marks_it_until_it_is_tried_again(house: AppServer, page: "Page") -> None:
+def test_stop_keeps_what_was_said_and_marks_it_until_it_is_tried_again(house: AppServer, page: Page) -> None:
     begin(page, house, "long")
     stop(page)
     page.get_by_text("Stopped ·").wait_for()
@@ -63,7 +55,7 @@ def test_stop_keeps_what_was_said_and_marks_it_until_it_is_tried_again(house: Ap
     assert page.get_by_role("button", name="Try again").count() == 0
 
 
-def test_a_refresh_in_the_middle_gets_the_whole_answer(house: AppServer, page: "Page") -> None:
+def test_a_refresh_in_the_middle_gets_the_whole_answer(house: AppServer, page: Page) -> None:
     begin(page, house, "long")
     page.reload()
     answers(page).get_by_text("word3").wait_for()
@@ -74,7 +66,7 @@ def test_a_refresh_in_the_middle_gets_the_whole_answer(house: AppServer, page: "
     expect_count(messages(page), 2)
 
 
-def test_a_second_tab_follows_and_either_may_stop_by_the_same_control(house: AppServer, page: "Page") -> None:
+def test_a_second_tab_follows_and_either_may_stop_by_the_same_control(house: AppServer, page: Page) -> None:
     say(go(page, f"{house.url}/playground?flow=echo"), "   ")  # which says nothing
     assert messages(still(page)).count() == 0
     ask(page, "first")
@@ -96,7 +88,7 @@ def test_a_second_tab_follows_and_either_may_stop_by_the_same_control(house: App
     page.get_by_text("Again", exact=True).wait_for()
 
 
-def test_a_click_elsewhere_does_not_end_the_answer(house: AppServer, page: "Page") -> None:
+def test_a_click_elsewhere_does_not_end_the_answer(house: AppServer, page: Page) -> None:
     begin(page, house, "long")
     page.get_by_role("button", name="API access").click()
     page.get_by_role("dialog").get_by_role("button", name="Try it").wait_for()
@@ -104,7 +96,7 @@ def test_a_click_elsewhere_does_not_end_the_answer(house: AppServer, page: "Page
     assert "Stopped" not in answers(page).inner_text()
 
 
-def test_starters_speak_and_a_message_may_be_typed_while_one_is_answered(house: AppServer, page: "Page") -> None:
+def test_starters_speak_and_a_message_may_be_typed_while_one_is_answered(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=slow").get_by_role("button", name="Good morning to you all").click()
     composer(page).fill("And to you")
     composer(page).press("Enter")  # not sent: the answer is not there yet
@@ -114,7 +106,7 @@ def test_starters_speak_and_a_message_may_be_typed_while_one_is_answered(house: 
     answers(page).get_by_text("You said: And to you").wait_for()
 
 
-def test_conversations_are_changed_over_one_socket(house: AppServer, page: "Page") -> None:
+def test_conversations_are_changed_over_one_socket(house: AppServer, page: Page) -> None:
     sockets: list[str] = []
     page.on("websocket", lambda socket: sockets.append(socket.url))
     ask(go(page, f"{house.url}/playground?flow=echo"), "about *apples*", "You said: about")
@@ -128,7 +120,7 @@ def test_conversations_are_changed_over_one_socket(house: AppServer, page: "Page
     assert len([url for url in sockets if "/chat?" in url]) == 1
 
 
-def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Page") -> None:
+def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=fail")
     ask(page, "Go", "The scripted model fails. This happened in the component Model.")
     page.get_by_role("button", name="Try again").click()
@@ -138,7 +130,7 @@ def test_a_failure_says_where_and_can_be_tried_again(house: AppServer, page: "Pa
     page.get_by_role("button", name="Try again").wait_for()
 
 
-def test_a_flow_without_chat_is_a_form(house: AppServer, page: "Page") -> None:
+def test_a_flow_without_chat_is_a_form(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=summarizer").get_by_role("textbox", name="Text").fill("A text of mine.")
     page.get_by_role("button", name="Run", exact=True).click()
     answers(page).get_by_text("You said:").wait_for()
@@ -148,7 +140,7 @@ def test_a_flow_without_chat_is_a_form(house: AppServer, page: "Page") -> None:
     page.wait_for_function("document.querySelector('textarea')?.value === 'A text of mine.'")
 
 
-def test_markdown_of_a_model_loads_nothing_from_elsewhere(house: AppServer, page: "Page") -> None:
+def test_markdown_of_a_model_loads_nothing_from_elsewhere(house: AppServer, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     say(
@@ -162,7 +154,7 @@ def test_markdown_of_a_model_loads_nothing_from_elsewhere(house: AppServer, page
     assert [url for url in asked if not url.startswith((house.url, "data:", "blob:"))] == []
 
 
-def test_the_page_follows_the_answer_until_one_reads_above_it(house: AppServer, page: "Page") -> None:
+def test_the_page_follows_the_answer_until_one_reads_above_it(house: AppServer, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 480})
     say(go(page, f"{house.url}/playground?flow=long"), "Go")
     answers(page).get_by_text("word90 ").wait_for()
@@ -178,7 +170,7 @@ def test_the_page_follows_the_answer_until_one_reads_above_it(house: AppServer, 
     )
 
 
-def test_a_question_that_kill_9_cut_is_marked_and_can_be_tried_again(tmp_path: Path, page: "Page") -> None:
+def test_a_question_that_kill_9_cut_is_marked_and_can_be_tried_again(tmp_path: Path, page: Page) -> None:
     with AppServer(tmp_path, flows={"silent": flow_text("scripted:silent", "Silent")}) as server:
         say(go(page, f"{server.url}/playground?flow=silent"), "Go")
         page.get_by_role("button", name="More for this chat").wait_for()

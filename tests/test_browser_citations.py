@@ -1,20 +1,25 @@
 """What a model writes in a browser: a number opens its passage, while an answer grows too, and what was looked up
 besides is folded; a diagram asks for nothing, as the browser would send the reader's cookie along."""
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_ours
-from tests.house import PUBLIC, House
-from tests.open_page import answers, composer, expect_count, flow_text, go, measure_at_rest, say, still, visitor
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
-
-pytestmark = pytest.mark.browser
+from tests.open_page import (
+    Browser,
+    Locator,
+    Page,
+    answers,
+    composer,
+    expect_count,
+    flow_text,
+    go,
+    measure_at_rest,
+    say,
+    still,
+    visitor,
+)
+from tests.servers import PUBLIC, AppServer, House
 
 FLOW = """\
 name: Handbook
@@ -53,7 +58,7 @@ def _files(house: AppServer) -> None:
     (folder / "badges.md").write_text("Badges are worn." + "\n\nWhoever comes is given one at the door." * 50)
 
 
-def ask(page: "Page", address: str, text: str) -> "Locator":
+def ask(page: Page, address: str, text: str) -> Locator:
     """The numbers of the answer."""
     composer(go(page, address)).wait_for()
     say(page, text)
@@ -63,7 +68,7 @@ def ask(page: "Page", address: str, text: str) -> "Locator":
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_number_opens_its_passage_and_escape_leads_back(house: AppServer, browser: "Browser", width: int) -> None:
+def test_a_number_opens_its_passage_and_escape_leads_back(house: AppServer, browser: Browser, width: int) -> None:
     with visitor(browser, viewport={"width": width, "height": 800}) as page:
         ask(page, f"{house.url}/public_flow/talk", "It is so [1], `a[1]`, and [7] is none.")
         still(page)
@@ -91,15 +96,13 @@ def test_a_number_opens_its_passage_and_escape_leads_back(house: AppServer, brow
             answers(page).locator(".fg-cite").first.wait_for()
 
 
-def test_a_number_opens_while_the_answer_grows(house: AppServer, page: "Page") -> None:
+def test_a_number_opens_while_the_answer_grows(house: AppServer, page: Page) -> None:
     ask(page, f"{house.url}/public_flow/slow", "Well?").click()
     answers(page).get_by_text("Lodgings cost 120 euros in Lyon.").wait_for()
     assert answers(page).first.get_attribute("data-state") == "growing"
 
 
-def test_what_was_looked_up_is_folded_before_the_model_speaks_and_after_a_reload(
-    house: AppServer, page: "Page"
-) -> None:
+def test_what_was_looked_up_is_folded_before_the_model_speaks_and_after_a_reload(house: AppServer, page: Page) -> None:
     composer(go(page, f"{house.url}/public_flow/silent")).wait_for()
     say(page, "Well?")
     for _ in range(2):
@@ -116,7 +119,7 @@ def test_what_was_looked_up_is_folded_before_the_model_speaks_and_after_a_reload
     fold.wait_for()
 
 
-def test_without_documents_a_chat_offers_to_add_some_to_who_may(house: AppServer, page: "Page", axe: str) -> None:
+def test_without_documents_a_chat_offers_to_add_some_to_who_may(house: AppServer, page: Page, axe: str) -> None:
     enter_as(page, house, "augusta")
     way = go(page, f"{house.url}/playground?flow=bare").get_by_role("link", name="Add documents")
     way.wait_for()
@@ -128,7 +131,7 @@ def test_without_documents_a_chat_offers_to_add_some_to_who_may(house: AppServer
     assert page.url.endswith("/knowledge?flow=bare")
 
 
-def test_sources_are_fit_for_everybody(house: AppServer, page: "Page", axe: str) -> None:
+def test_sources_are_fit_for_everybody(house: AppServer, page: Page, axe: str) -> None:
     marks = ask(enter_as(page, house, "bob"), f"{house.url}/playground?flow=talk", "It is so [1] [2].")
     marks.first.click()
     answers(page).locator(".fg-passage").wait_for()
@@ -141,7 +144,7 @@ def test_sources_are_fit_for_everybody(house: AppServer, page: "Page", axe: str)
     assert head["bottom"] < row["top"] < row["bottom"] < foot["top"], "the row of a long passage stays in sight"
 
 
-def test_a_diagram_with_images_stays_code_and_asks_for_none(house: AppServer, page: "Page") -> None:
+def test_a_diagram_with_images_stays_code_and_asks_for_none(house: AppServer, page: Page) -> None:
     asked: list[str] = []
     enter_as(page, house, "zoe")
     page.on("request", lambda request: asked.append(request.url))

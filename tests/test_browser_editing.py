@@ -1,20 +1,10 @@
 """A flow that is changed in the browser: its draft answers its author alone; what is saved everybody, who are told."""
 
-from typing import TYPE_CHECKING
-
-import pytest
-
 from tests.acme import enter_as
 from tests.axe import find_ours
-from tests.house import SHARED, House
-from tests.open_page import answers, ask, composer, expect_count, go, still
-from tests.servers import AppServer
+from tests.open_page import Page, answers, ask, composer, expect_count, go, still
+from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
 
 FLOW = """\
 name: Support
@@ -28,7 +18,7 @@ HOUSE = House(flows={"support": FLOW}, shared={"support": SHARED})
 
 
 def test_a_draft_is_tried_in_ones_own_chat_then_saved_and_told_to_whoever_chats(
-    house: AppServer, ada: "Page", page: "Page", axe: str
+    house: AppServer, ada: Page, page: Page, axe: str
 ) -> None:
     chat = f"{house.url}/playground?flow=support"
     ask(go(enter_as(page, house, "bob"), chat), "hello", "Saved says hello")
@@ -67,7 +57,7 @@ def test_a_draft_is_tried_in_ones_own_chat_then_saved_and_told_to_whoever_chats(
 
 
 def test_what_is_typed_arrives_while_one_types_and_who_leaves_before_it_is_saved_is_asked(
-    house: AppServer, ada: "Page"
+    house: AppServer, ada: Page
 ) -> None:
     go(ada, f"{house.url}/inside?flow=support&edit=yes")
     field, main = ada.get_by_role("textbox", name="Text of support.yaml"), ada.get_by_test_id("stMain")

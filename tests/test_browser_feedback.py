@@ -1,49 +1,43 @@
 """An answer is rated, its reason told and the conversation shared; the flow's owner reads it until it is taken back."""
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_violations
-from tests.house import SHARED, House
-from tests.open_page import ask, expect_count, go, say, still
+from tests.open_page import Locator, Page, ask, expect_count, go, say, still
 from tests.running import chat_flow
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
-
-pytestmark = pytest.mark.browser
 HOUSE = House(
     flows={name.lower(): chat_flow("scripted:echo", name) for name in ("Echo", "Used")}, shared={"echo": SHARED}
 )
 SHARES = "Let the flow's authors read this conversation up to here"
 
 
-def open_reason(page: "Page") -> "Locator":
+def open_reason(page: Page) -> Locator:
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Send").wait_for()
     still(page)
     return dialog
 
 
-def send(page: "Page", dialog: "Locator") -> None:
+def send(page: Page, dialog: Locator) -> None:
     dialog.get_by_role("button", name="Send").click()
     page.get_by_test_id("stToast").get_by_text("Thank you.").wait_for()  # for two seconds
     dialog.wait_for(state="detached")
     still(page)
 
 
-def check_looks(page: "Page", axe: str, width: int) -> None:
+def check_looks(page: Page, axe: str, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert find_violations(page, axe) == set()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
-    house: AppServer, page: "Page", ada: "Page", width: int, axe: str
+    house: AppServer, page: Page, ada: Page, width: int, axe: str
 ) -> None:
     author = ada
     for one in (page, author):
@@ -86,7 +80,7 @@ def test_a_bad_answer_reaches_the_flows_owner_as_far_as_its_person_lets_it(
     assert item.count() == 0
 
 
-def test_the_sidebar_leads_to_how_the_flow_is_used(house: AppServer, page: "Page") -> None:
+def test_the_sidebar_leads_to_how_the_flow_is_used(house: AppServer, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     ask(go(enter_as(page, house, "olga"), f"{house.url}/playground?flow=used"), "Count me")
     page.get_by_test_id("stExpandSidebarButton").click()

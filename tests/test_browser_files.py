@@ -1,22 +1,15 @@
 """Files at the composer: added, sent, shown in the chat, opened, saved and taken out again."""
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pytest
 from PIL import Image
 
 from tests.acme import enter_as
 from tests.api_pane import code_of
-from tests.house import PUBLIC, SHARED, House
-from tests.open_page import answers, composer, go, messages, still
-from tests.servers import AppServer
+from tests.open_page import FilePayload, Page, answers, composer, go, messages, still
+from tests.servers import PUBLIC, SHARED, AppServer, House
 from tests.test_store_shared_chats import NOTES as NOTES_DOWN
-
-if TYPE_CHECKING:
-    from playwright.sync_api import FilePayload, Page
-
-pytestmark = pytest.mark.browser
 
 TAKES = """\
 name: Takes
@@ -42,7 +35,7 @@ def draw_png(color: tuple[int, int, int]) -> bytes:
     return file.getvalue()
 
 
-def name_file(name: str, data: bytes, kind: str = "") -> "FilePayload":
+def name_file(name: str, data: bytes, kind: str = "") -> FilePayload:
     return {"name": name, "mimeType": kind or "application/octet-stream", "buffer": data}
 
 
@@ -51,29 +44,29 @@ BLUE = name_file("blue.png", draw_png((40, 90, 190)), "image/png")
 NOTES = name_file("notes.txt", b"Buy bread.", "text/plain")
 
 
-def add(page: "Page", *files: "FilePayload") -> None:
+def add(page: Page, *files: FilePayload) -> None:
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add files").click()
     chooser.value.set_files(list(files))
 
 
-def added(page: "Page") -> Any:
+def added(page: Page) -> Any:
     return page.get_by_role("list", name="Files of your message").get_by_role("listitem")
 
 
-def wait_for(page: "Page", *states: str) -> None:
+def wait_for(page: Page, *states: str) -> None:
     told = "[...document.querySelectorAll('.fg-added li')].map((one) => one.dataset.state).join()"
     page.wait_for_function(f"{told} === '{','.join(states)}'")
 
 
-def send(page: "Page", text: str = "") -> None:
+def send(page: Page, text: str = "") -> None:
     composer(page).fill(text)
     page.get_by_role("button", name="Send").click()
     answers(page).last.locator(".fg-footer").wait_for()
     still(page)
 
 
-def give(page: "Page", how: str, name: str, kind: str, text: str) -> None:
+def give(page: Page, how: str, name: str, kind: str, text: str) -> None:
     """A file by the mouse or the clipboard, to the composer."""
     composer(page).evaluate(
         """(box, [how, name, kind, text]) => {
@@ -88,12 +81,12 @@ def give(page: "Page", how: str, name: str, kind: str, text: str) -> None:
     )
 
 
-def enter(page: "Page", house: AppServer, flow: str = "takes", user: str = "bob") -> "Page":
+def enter(page: Page, house: AppServer, flow: str = "takes", user: str = "bob") -> Page:
     composer(go(enter_as(page, house, user), f"{house.url}/playground?flow={flow}")).wait_for()
     return page
 
 
-def test_files_are_sent_shown_there_again_after_a_reload_and_in_the_code(house: AppServer, page: "Page") -> None:
+def test_files_are_sent_shown_there_again_after_a_reload_and_in_the_code(house: AppServer, page: Page) -> None:
     add(enter(page, house, user="augusta"), GREEN, NOTES)
     wait_for(page, "there", "there")
     send(page, "Look")
@@ -121,7 +114,7 @@ def test_files_are_sent_shown_there_again_after_a_reload_and_in_the_code(house: 
     messages(page).first.get_by_role("link", name="Open green.png").wait_for()
 
 
-def test_a_message_that_the_flow_stored_stands_under_its_name(house: AppServer, page: "Page") -> None:
+def test_a_message_that_the_flow_stored_stands_under_its_name(house: AppServer, page: Page) -> None:
     send(enter(page, house, "notes", user="augusta"), "Bread")
     for _ in range(2):
         noted = answers(page).last
@@ -133,7 +126,7 @@ def test_a_message_that_the_flow_stored_stands_under_its_name(house: AppServer, 
         still(page)
 
 
-def test_a_picture_opens_whole_in_a_tab_of_its_own(house: AppServer, page: "Page") -> None:
+def test_a_picture_opens_whole_in_a_tab_of_its_own(house: AppServer, page: Page) -> None:
     add(enter(page, house), GREEN, BLUE)
     wait_for(page, "there", "there")
     send(page)
@@ -142,7 +135,7 @@ def test_a_picture_opens_whole_in_a_tab_of_its_own(house: AppServer, page: "Page
     opened.value.wait_for_function("document.images[0]?.naturalWidth === 320")
 
 
-def test_one_drops_and_pastes_files_and_takes_them_out(house: AppServer, page: "Page") -> None:
+def test_one_drops_and_pastes_files_and_takes_them_out(house: AppServer, page: Page) -> None:
     give(enter(page, house), "dragover", "a.txt", "text/plain", "one")
     page.get_by_text("Add images, PDF or plain text").wait_for()
     give(page, "drop", "a.txt", "text/plain", "one")
@@ -159,7 +152,7 @@ def test_one_drops_and_pastes_files_and_takes_them_out(house: AppServer, page: "
     assert "with b.txt" in answers(page).last.inner_text()
 
 
-def test_what_does_not_fit_is_a_sentence_at_the_file(house: AppServer, page: "Page") -> None:
+def test_what_does_not_fit_is_a_sentence_at_the_file(house: AppServer, page: Page) -> None:
     add(enter(page, house), name_file("large.txt", b"x" * 90_001), name_file("a.zip", b"PK\3\4 zip"), NOTES)
     wait_for(page, "failed", "failed", "there")
     assert "It is over 90 kB." in added(page).nth(0).inner_text()
@@ -171,7 +164,7 @@ def test_what_does_not_fit_is_a_sentence_at_the_file(house: AppServer, page: "Pa
     assert "with notes.txt, notes.txt, notes.txt, notes.txt" in answers(page).last.inner_text()
 
 
-def test_a_flow_that_takes_none_has_no_button_and_says_so(house: AppServer, page: "Page") -> None:
+def test_a_flow_that_takes_none_has_no_button_and_says_so(house: AppServer, page: Page) -> None:
     enter(page, house, "none")
     assert page.get_by_role("button", name="Add files").count() == 0
     give(page, "drop", "a.txt", "text/plain", "one")
@@ -179,7 +172,7 @@ def test_a_flow_that_takes_none_has_no_button_and_says_so(house: AppServer, page
     assert added(page).count() == 0
 
 
-def test_a_visitor_sends_files_by_keyboard(house: AppServer, page: "Page") -> None:
+def test_a_visitor_sends_files_by_keyboard(house: AppServer, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     composer(go(page, f"{house.url}/public_flow/takes")).wait_for()
     add(page, GREEN, name_file("large.txt", b"x" * 20_001))

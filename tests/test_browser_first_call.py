@@ -1,27 +1,20 @@
 """The way to a first API call in Debian's chromium, in local mode and in an organization, on a telephone too."""
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from tests.acme import enter_as
 from tests.api_pane import FLOW, copied, export_line
 from tests.api_pane import code_of as find_code
-from tests.house import House
-from tests.open_page import fill, flow_text, go, open_menu, still, visitor
-from tests.servers import AppServer
+from tests.open_page import Browser, Page, fill, flow_text, go, open_menu, still, visitor
+from tests.servers import AppServer, House
 from tests.test_local_mode import code_of
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
 OTHERS = {f"other-{number}": flow_text("scripted:echo", f"Other {number}") for number in range(8)}
 HOUSE = House(flows={"talk": FLOW} | OTHERS)
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 
-def give_code(page: "Page", code: str) -> None:
+def give_code(page: Page, code: str) -> None:
     fill(page, Owner_code=code)
     page.get_by_role("button", name="Continue").click()
 
@@ -33,7 +26,7 @@ SCROLLING = """() => [...document.querySelectorAll('[data-testid="stMain"] *')].
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_but_the_page_scrolls_and_the_way_to_the_code_is_in_order(
-    server: AppServer, browser: "Browser", width: int
+    server: AppServer, browser: Browser, width: int
 ) -> None:
     with visitor(browser, viewport={"width": width, "height": 844}) as page:
         go(page, f"{server.url}/api_access?flow=echo")
@@ -62,7 +55,7 @@ def test_nothing_but_the_page_scrolls_and_the_way_to_the_code_is_in_order(
 
 
 def test_on_a_telephone_the_new_token_is_where_one_looks_and_all_is_copied_by_touch(
-    house: AppServer, browser: "Browser"
+    house: AppServer, browser: Browser
 ) -> None:
     with visitor(browser, viewport={"width": 390, "height": 844}, has_touch=True, permissions=CLIPBOARD) as page:
         go(enter_as(page, house, "olga"), f"{house.url}/api_access?flow=talk")
@@ -88,7 +81,7 @@ def test_on_a_telephone_the_new_token_is_where_one_looks_and_all_is_copied_by_to
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_pane_knows_the_flow_that_one_was_looking_at(house: AppServer, browser: "Browser") -> None:
+def test_the_pane_knows_the_flow_that_one_was_looking_at(house: AppServer, browser: Browser) -> None:
     with visitor(browser, permissions=CLIPBOARD) as page:
         go(enter_as(page, house, "olga"), f"{house.url}/api_access")
         page.get_by_role("searchbox", name="Search flows").fill("other 5")

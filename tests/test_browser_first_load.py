@@ -1,20 +1,14 @@
 """What a browser fetches for a first and a second page, in which colours it begins, and that nothing is missing."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from flowground.ui.assets import find_asset
 from tests.acme import enter_as
-from tests.house import PUBLIC, House
-from tests.open_page import expect_count, flow_text, go, still, visitor
-from tests.servers import AppServer
+from tests.open_page import Browser, Page, Route, expect_count, flow_text, go, still, visitor
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
-
-pytestmark = pytest.mark.browser
 
 HOUSE = House(
     flows={"echo": flow_text("scripted:echo", "Echo")},
@@ -30,7 +24,7 @@ LEFT = "net::ERR_ABORTED"
 class Traffic:
     """What one page fetched: bytes as they came over the wire, and addresses that answered with an error."""
 
-    def __init__(self, page: "Page") -> None:
+    def __init__(self, page: Page) -> None:
         self.bytes = 0
         self.failed: list[str] = []
         self.complaints: list[str] = []
@@ -51,7 +45,7 @@ PATHS = ["/", "/playground?flow=echo", "/api_access?flow=echo", "/organization",
 
 @pytest.mark.parametrize("who", ["augusta", ""])
 def test_a_page_is_fetched_once_for_all_pages_and_asks_for_nothing_that_is_missing(
-    house: AppServer, page: "Page", who: str
+    house: AppServer, page: Page, who: str
 ) -> None:
     if who:
         enter_as(page, house, who)
@@ -67,7 +61,7 @@ def test_a_page_is_fetched_once_for_all_pages_and_asks_for_nothing_that_is_missi
     assert (traffic.failed, traffic.complaints) == ([], [])
 
 
-def test_a_conversations_scripts_are_fetched_before_it_is_drawn(house: AppServer, ada: "Page") -> None:
+def test_a_conversations_scripts_are_fetched_before_it_is_drawn(house: AppServer, ada: Page) -> None:
     """On its pages alone."""
     ada.route("**/static/js/index.*.js", lambda route: route.abort())
     with ada.expect_response(f"**{find_asset('chat.js')}"), ada.expect_response("**/BidiComponent.*.js"):
@@ -78,7 +72,7 @@ def test_a_conversations_scripts_are_fetched_before_it_is_drawn(house: AppServer
     assert [name for name in ada.evaluate(fetched) if "/chat-" in name] == []
 
 
-def test_what_is_typed_before_a_chat_is_drawn_is_sent_in_it(house: AppServer, ada: "Page") -> None:
+def test_what_is_typed_before_a_chat_is_drawn_is_sent_in_it(house: AppServer, ada: Page) -> None:
     go(ada, f"{house.url}/playground?flow=echo")
     ada.wait_for_function("localStorage.getItem('flowground-field')")
     ada.route("**/assets/chat-*", lambda _: None)
@@ -98,7 +92,7 @@ def test_what_is_typed_before_a_chat_is_drawn_is_sent_in_it(house: AppServer, ad
     expect_count(early, 0)
 
 
-def test_a_page_is_drawn_before_the_server_said_that_it_is_there(house: AppServer, ada: "Page") -> None:
+def test_a_page_is_drawn_before_the_server_said_that_it_is_there(house: AppServer, ada: Page) -> None:
     """The socket says so itself: nobody waits for both."""
     held: list[Route] = []
     ada.route("**/_stcore/h*", lambda route: held.append(route))
@@ -123,7 +117,7 @@ new MutationObserver(() => {
     [("light", None, WHITE), ("dark", None, NIGHT), ("light", "dark", NIGHT), ("dark", "light", WHITE)],
 )
 def test_a_page_has_its_colour_from_the_first_moment(
-    house: AppServer, browser: "Browser", scheme: Any, chosen: str | None, background: str
+    house: AppServer, browser: Browser, scheme: Any, chosen: str | None, background: str
 ) -> None:
     with visitor(browser, color_scheme=scheme) as page:
         page.add_init_script(WATCH_COLOURS)

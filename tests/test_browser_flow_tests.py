@@ -2,21 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import enter_as
-from tests.house import SHARED, House
-from tests.open_page import ask, fill, go
-from tests.servers import AppServer
+from tests.open_page import Page, ask, fill, go
+from tests.servers import SHARED, AppServer, House
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
 
 FLOW = """\
 name: Refunds
@@ -40,7 +33,7 @@ ADDED = """\
 HOUSE = House(flows={"refunds": FLOW}, shared={"refunds": SHARED})
 
 
-def make_test(page: "Page", server: AppServer) -> None:
+def make_test(page: Page, server: AppServer) -> None:
     ask(go(page, f"{server.url}/playground?flow=refunds"), "hello")
     page.get_by_role("button", name="Make it a test").click()
 
@@ -52,7 +45,7 @@ def alone(tmp_path: Path) -> Iterator[AppServer]:
         yield server
 
 
-def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServer, page: "Page") -> None:
+def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServer, page: Page) -> None:
     make_test(page, alone)
     fill(page, Owner_code=code_of(alone))
     page.keyboard.press("Enter")
@@ -77,7 +70,7 @@ def test_the_owner_writes_a_turn_into_the_file_and_runs_the_tests(alone: AppServ
     page.get_by_text("All passed").wait_for()
 
 
-def test_an_author_copies_the_test_and_a_member_is_offered_nothing(house: AppServer, page: "Page") -> None:
+def test_an_author_copies_the_test_and_a_member_is_offered_nothing(house: AppServer, page: Page) -> None:
     make_test(enter_as(page, house, "olga"), house)
     page.get_by_role("dialog").get_by_text("- message: hello").wait_for()
     assert (house.folder / "flows" / "refunds.yaml").read_text("utf-8") == FLOW

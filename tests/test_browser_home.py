@@ -1,20 +1,13 @@
 """Home in Debian's chromium: found by a word, opened by the whole card, by keyboard too; a page of cards at a time."""
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import enter_as
-from tests.house import SHARED, House
-from tests.open_page import ask, expect_count, flow_text, go, still
-from tests.servers import AppServer
+from tests.open_page import Page, ask, expect_count, flow_text, go, still
+from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
 
 FLOWS = {
     **{f"flow-{number:02}": flow_text("scripted:echo", f"Flow {number:02}") for number in range(30)},
@@ -25,13 +18,13 @@ FLOWS = {
 HOUSE = House(config={"organization": {"name": "Acme"}}, flows=FLOWS, shared={"zurich": SHARED})
 
 
-def cards(page: "Page") -> list[str]:
+def cards(page: Page) -> list[str]:
     found = still(page).locator("[class*='st-key-card-']").get_by_role("link").all_inner_texts()
     return [text.strip() for text in found]
 
 
 def test_a_word_finds_a_card_of_which_all_opens_it_and_which_is_one_stop_for_the_keyboard(
-    house: AppServer, ada: "Page"
+    house: AppServer, ada: Page
 ) -> None:
     go(ada, house.url).get_by_text("31 flows").wait_for()
     ada.locator("[class*='st-key-card-']").get_by_role("link").nth(23).wait_for()
@@ -57,7 +50,7 @@ def test_a_word_finds_a_card_of_which_all_opens_it_and_which_is_one_stop_for_the
 
 
 def test_mistakes_stand_above_everything_and_only_for_who_sees_the_inside(
-    house: AppServer, ada: "Page", page: "Page"
+    house: AppServer, ada: Page, page: Page
 ) -> None:
     go(ada, house.url).get_by_text("1 file needs a correction").click()
     ada.get_by_text("line 3, column 14").wait_for()
@@ -77,7 +70,7 @@ LONG = "What is paid for a hotel in Lyon when the fair is on and every room of t
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_recent_chat_is_a_line_that_ends_in_dots_with_a_name_of_its_own(
-    house: AppServer, page: "Page", width: int
+    house: AppServer, page: Page, width: int
 ) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     ask(go(enter_as(page, house, "olga"), f"{house.url}/playground?flow=zurich"), LONG)

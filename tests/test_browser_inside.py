@@ -1,22 +1,12 @@
 """The pages *Inside* and *Knowledge*: the picture lights up as the flow runs, mistakes stand at their lines, and files
 are added, found and removed."""
 
-from typing import TYPE_CHECKING
-
-import pytest
+from pathlib import Path
 
 from tests.acme import enter_as
 from tests.axe import check_looks, find_ours
-from tests.house import SHARED, House
-from tests.open_page import answers, ask, expect_count, go, say, still, stop
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Locator, Page
-
-pytestmark = pytest.mark.browser
+from tests.open_page import Locator, Page, answers, ask, expect_count, go, say, still, stop
+from tests.servers import SHARED, AppServer, House
 
 FLOW = """\
 name: Branching
@@ -50,14 +40,14 @@ HOUSE = House(
 ORDER = ["ChatInput", "Gate", "Refund", "Helper", "ChatOutput"]
 
 
-def find_shape(page: "Page", component: str, state: str | None = None) -> "Locator":
+def find_shape(page: Page, component: str, state: str | None = None) -> Locator:
     """In the picture; once it is lit so."""
     lit = "" if state is None else f'[data-state="{state}"]'
     return page.locator(f'.fg-figure g.node[id*="flowchart-n{ORDER.index(component)}-"]{lit}')
 
 
 def test_the_steps_light_up_beside_the_chat_and_stay_as_the_last_answer_was_made(
-    house: AppServer, page: "Page", axe: str
+    house: AppServer, page: Page, axe: str
 ) -> None:
     go(enter_as(page, house, "olga"), f"{house.url}/playground?flow=branching")
     way = page.get_by_test_id("stMain").get_by_role("link", name="Inside")
@@ -89,7 +79,7 @@ def test_the_steps_light_up_beside_the_chat_and_stay_as_the_last_answer_was_made
 
 
 def test_a_mistake_stands_at_its_line_and_goes_once_the_file_is_saved_without(
-    house: AppServer, page: "Page", axe: str
+    house: AppServer, page: Page, axe: str
 ) -> None:
     go(enter_as(page, house, "olga"), house.url).get_by_text("1 file needs a correction").click()
     page.get_by_role("link", name="Show in the file").click()
@@ -116,14 +106,14 @@ def test_a_mistake_stands_at_its_line_and_goes_once_the_file_is_saved_without(
     file.write_text(BROKEN)
 
 
-def test_members_have_no_way_there(house: AppServer, page: "Page") -> None:
+def test_members_have_no_way_there(house: AppServer, page: Page) -> None:
     go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=branching")
     assert page.get_by_role("link", name="Inside").count() == 0
     for address in ("/inside?flow=branching", "/knowledge?flow=travel"):
         go(page, house.url + address).get_by_text("You don't have access to this page").wait_for()
 
 
-def test_files_are_added_found_and_removed(house: AppServer, page: "Page", axe: str, tmp_path: "Path") -> None:
+def test_files_are_added_found_and_removed(house: AppServer, page: Page, axe: str, tmp_path: Path) -> None:
     given = {"hotels.md": b"Hotels in Lyon cost 120 euros.", "old.pdf": b"%PDF-1.7 broken", "photo.zip": b"PK\x03\x04"}
     for name, data in given.items():
         (tmp_path / name).write_bytes(data)

@@ -3,29 +3,20 @@ and what they typed and did not send."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
 
 from tests.acme import ACME, enter_as, switch
-from tests.house import SHARED
-from tests.open_page import choose, composer, fill, go, sign_in, still, visitor
+from tests.open_page import Browser, Page, choose, composer, fill, go, sign_in, still, visitor
 from tests.people import PASSWORD
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
 
 HOUSE = replace(ACME, shared={"talk": SHARED})
 COUNT = 'Object.keys(localStorage).filter((name) => name.startsWith("flowground:draft:")).length'
 
 
 def test_a_used_invitation_leads_to_its_flow_by_signing_in(
-    house: AppServer, ada: "Page", page: "Page", browser: "Browser"
+    house: AppServer, ada: Page, page: Page, browser: Browser
 ) -> None:
     switch(ada, house, "echo", on=True)
     ada.get_by_role("button", name="Who can open it").click()
@@ -51,7 +42,7 @@ def test_a_used_invitation_leads_to_its_flow_by_signing_in(
         assert len(later.context.pages) == 1
 
 
-def test_who_is_signed_out_by_others_reads_so_and_has_no_sidebar(house: AppServer, ada: "Page", page: "Page") -> None:
+def test_who_is_signed_out_by_others_reads_so_and_has_no_sidebar(house: AppServer, ada: Page, page: Page) -> None:
     side = go(enter_as(page, house, "zoe"), house.url).get_by_test_id("stSidebar")
     side.wait_for()
     choose(go(ada, f"{house.url}/organization").locator(".st-key-people-more-zoe button"), "Sign-ins")
@@ -63,7 +54,7 @@ def test_who_is_signed_out_by_others_reads_so_and_has_no_sidebar(house: AppServe
     assert go(page, house.url).get_by_text("You were signed out.").count() == 0
 
 
-def test_who_approves_is_told_how_many_ask_and_what_it_shares(house: AppServer, ada: "Page", page: "Page") -> None:
+def test_who_approves_is_told_how_many_ask_and_what_it_shares(house: AppServer, ada: Page, page: Page) -> None:
     go(enter_as(page, house, "bob"), f"{house.url}/public_flow/hidden").get_by_text(
         "you can ask for access here"
     ).wait_for()
@@ -79,13 +70,13 @@ def test_who_approves_is_told_how_many_ask_and_what_it_shares(house: AppServer, 
     composer(page).wait_for()
 
 
-def write_draft(house: AppServer, page: "Page") -> None:
+def write_draft(house: AppServer, page: Page) -> None:
     go(enter_as(page, house, "zoe"), f"{house.url}/public_flow/talk")
     composer(still(page)).fill("half a thought")
     page.wait_for_function(f"{COUNT} === 1")
 
 
-def test_drafts_stay_for_oneself_and_go_when_somebody_else_signs_in(house: AppServer, page: "Page") -> None:
+def test_drafts_stay_for_oneself_and_go_when_somebody_else_signs_in(house: AppServer, page: Page) -> None:
     write_draft(house, page)
     for name, left in (("zoe", 1), ("bob", 0)):
         page.context.clear_cookies()  # their sign-in ran out
@@ -96,7 +87,7 @@ def test_drafts_stay_for_oneself_and_go_when_somebody_else_signs_in(house: AppSe
         assert page.evaluate(COUNT) == left
 
 
-def test_drafts_go_at_sign_out_and_with_ones_conversations(house: AppServer, page: "Page") -> None:
+def test_drafts_go_at_sign_out_and_with_ones_conversations(house: AppServer, page: Page) -> None:
     write_draft(house, page)
     go(page, f"{house.url}/account").get_by_role("button", name="Delete my conversations").click()
     page.get_by_role("button", name="Delete all").click()
@@ -107,7 +98,7 @@ def test_drafts_go_at_sign_out_and_with_ones_conversations(house: AppServer, pag
     assert page.evaluate(COUNT) == 0
 
 
-def test_by_link_a_browser_is_let_in_once_and_for_all(browser: "Browser", tmp_path: Path) -> None:
+def test_by_link_a_browser_is_let_in_once_and_for_all(browser: Browser, tmp_path: Path) -> None:
     with AppServer(tmp_path, config={"local_mode": "link"}) as server:
         with visitor(browser) as page:
             go(page, f"{server.url}/?code={code_of(server)}")

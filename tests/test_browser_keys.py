@@ -1,17 +1,8 @@
 """A conversation without a pointer: what keys do, in which order one comes to things, and what writing signs needs."""
 
-from typing import TYPE_CHECKING
+from tests.open_page import Page, answers, composer, flow_text, go, messages, open_menu, still
+from tests.servers import AppServer, House
 
-import pytest
-
-from tests.house import House
-from tests.open_page import answers, composer, flow_text, go, messages, open_menu, still
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
 FLOWS = {"echo": flow_text("scripted:echo", "Echo", starters=["Good morning"]), "silent": flow_text("scripted:silent")}
 HOUSE = House(people={}, flows=FLOWS)
 NAME = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
@@ -19,7 +10,7 @@ NAME = "document.activeElement.getAttribute('aria-label') || document.activeElem
 IN_FIELD = "document.activeElement.matches('input[aria-label=\"Owner code\"]')"
 
 
-def walk(page: "Page", key: str, wanted: str) -> list[str]:
+def walk(page: Page, key: str, wanted: str) -> list[str]:
     """Presses the key until the focus is on what has this name; the names it came by."""
     names: list[str] = []
     while wanted not in names:
@@ -29,7 +20,7 @@ def walk(page: "Page", key: str, wanted: str) -> list[str]:
     return names
 
 
-def test_a_chat_is_walked_through_by_the_keyboard_alone(house: AppServer, page: "Page") -> None:
+def test_a_chat_is_walked_through_by_the_keyboard_alone(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=echo").get_by_role("button", name="Good morning").wait_for()
     page.wait_for_function(f"{NAME} === 'Message'")  # one may write at once
     page.keyboard.type("?")
@@ -57,7 +48,7 @@ def test_a_chat_is_walked_through_by_the_keyboard_alone(house: AppServer, page: 
     assert still(page).evaluate(NAME) == "Message"
 
 
-def test_who_types_at_once_writes_into_a_dialogs_field(house: AppServer, page: "Page") -> None:
+def test_who_types_at_once_writes_into_a_dialogs_field(house: AppServer, page: Page) -> None:
     """And a letter beside a field is none of Streamlit's commands, which would close the dialog."""
     menu = open_menu(go(page, f"{house.url}/playground?flow=echo").get_by_role("button", name="Publish"))
     menu.get_by_text("Shareable Playground").click()
@@ -73,7 +64,7 @@ def test_who_types_at_once_writes_into_a_dialogs_field(house: AppServer, page: "
     assert field.input_value() == "race"
 
 
-def test_enter_sends_neither_with_shift_nor_while_a_sign_is_being_composed(house: AppServer, page: "Page") -> None:
+def test_enter_sends_neither_with_shift_nor_while_a_sign_is_being_composed(house: AppServer, page: Page) -> None:
     """Enter chooses a sign of Japanese or Chinese then."""
     field = composer(go(page, f"{house.url}/playground?flow=echo"))
     field.fill("one")

@@ -1,25 +1,17 @@
 """A message that has to wait or is not taken, as a person meets it: what they wrote is still there."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
 
 from tests.browser import Browser
 from tests.chat_socket import open_chat
-from tests.house import SHARED, House
-from tests.open_page import answers, ask, composer, go, messages, say, sign_in, still, stop
+from tests.open_page import Page, answers, ask, composer, go, messages, say, sign_in, still, stop
 from tests.people import PEOPLE
 from tests.running import chat_flow
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.test_admission import Crowd, serve
 from tests.test_limits_each import PRICES
 from tests.waiting import eventually
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
 TEXT = "It took me a while\nto write this."
 WAITS = "The server is busy: your message waits for its turn."
 HOUSE = House(people={}, config={"limits": {"runs_per_minute": 2, "message_chars": 100}}, flows=["echo", "summarizer"])
@@ -32,7 +24,7 @@ LEFT = {
 }
 
 
-def typed(page: "Page") -> str:
+def typed(page: Page) -> str:
     return composer(still(page)).input_value()
 
 
@@ -46,7 +38,7 @@ def use_up(house: AppServer) -> None:
             kinds.append(chat.read_until("ended", "refused")["type"])
 
 
-def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None:
+def test_what_was_written_is_still_there(house: AppServer, page: Page) -> None:
     say(go(page, f"{house.url}/playground?flow=echo"), "x" * 101)
     page.get_by_text("The message has 101 characters").wait_for()
     assert (typed(page), messages(page).count()) == ("x" * 101, 0)
@@ -68,7 +60,7 @@ def test_what_was_written_is_still_there(house: AppServer, page: "Page") -> None
         assert area.input_value() == TEXT
 
 
-def test_a_message_waits_for_its_turn_or_is_taken_back_by_stop(tmp_path: Path, page: "Page") -> None:
+def test_a_message_waits_for_its_turn_or_is_taken_back_by_stop(tmp_path: Path, page: Page) -> None:
     with serve(tmp_path, runs_at_once=1) as server:
         crowd = Crowd(server)
         ask(go(page, f"{server.url}/playground?flow=echo"), "there is room", "there is room")
@@ -89,7 +81,7 @@ def test_a_message_waits_for_its_turn_or_is_taken_back_by_stop(tmp_path: Path, p
         assert crowd.count("complete") == 3
 
 
-def test_what_is_left_is_seen_before_it_is_reached_and_then_when_it_resets(tmp_path: Path, page: "Page") -> None:
+def test_what_is_left_is_seen_before_it_is_reached_and_then_when_it_resets(tmp_path: Path, page: Page) -> None:
     left_house = House(config={"limits": LEFT, "prices": PRICES}, flows=CHAT, shared={"echo": SHARED})
     with left_house.open(tmp_path) as house:
         sign_in(go(page, f"{house.url}/playground?flow=echo"), sorted(PEOPLE)[0])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Connection
@@ -11,14 +10,8 @@ from flowground.settings import Settings
 from flowground.store.connections import Database
 from flowground.store.people import groups, members
 from tests.acme import switch
-from tests.house import House
-from tests.open_page import flow_text, go, open_menu, still
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
-
-pytestmark = pytest.mark.browser
+from tests.open_page import Locator, Page, flow_text, go, open_menu, still
+from tests.servers import AppServer, House
 
 HOUSE = House(flows={"third": flow_text("scripted:echo", "Third")})
 
@@ -46,7 +39,7 @@ def choir(house: AppServer) -> str:
     return group.id
 
 
-def search(place: "Locator | Page", name: str, words: str, *, gone: str) -> None:
+def search(place: Locator | Page, name: str, words: str, *, gone: str) -> None:
     """Until this text is gone, which stood there before."""
     field = place.get_by_role("searchbox", name=name)
     field.fill(words)
@@ -54,7 +47,7 @@ def search(place: "Locator | Page", name: str, words: str, *, gone: str) -> None
     still(field.page)
 
 
-def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer, ada: "Page", choir: str) -> None:
+def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer, ada: Page, choir: str) -> None:
     go(ada, f"{house.url}/organization").get_by_role("tab", name="Groups").click()
     ada.get_by_text("1 to 25 of 30").wait_for()
     still(ada).get_by_text("and 32 more").wait_for()
@@ -91,7 +84,7 @@ def test_a_large_group_is_edited_without_its_people_on_the_page(house: AppServer
     assert [name in first for name in ("p001", "p007", "p041", "p051")] == [False, False, True, True]
 
 
-def test_somebody_among_many_is_found_chosen_let_in_and_looked_as(house: AppServer, ada: "Page") -> None:
+def test_somebody_among_many_is_found_chosen_let_in_and_looked_as(house: AppServer, ada: Page) -> None:
     switch(ada, house, "third", on=True)
     pane = ada.get_by_role("dialog")
 

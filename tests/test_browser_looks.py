@@ -1,21 +1,16 @@
 """What stands where on a phone, upright and on its side; and what can be chosen is seen, light and dark."""
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.acme import FLOWS, enter_as
-from tests.house import SHARED, House
 from tests.narrow import PHONE
-from tests.open_page import answers, ask, expect_count, flow_text, go, sign_in, still, visitor
-from tests.servers import AppServer
+from tests.open_page import Browser, answers, ask, expect_count, flow_text, go, sign_in, still, visitor
+from tests.servers import SHARED, AppServer, House
 from tests.test_browser_phone import measure, open_drawer, wait_closed
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
-pytestmark = pytest.mark.browser
 LONG = "Customer support for the north and the islands"
 HOUSE = House(
     config={"organization": {"name": "Acme"}},
@@ -28,7 +23,7 @@ CHATS = 3
 
 @pytest.mark.parametrize(("path", "look"), [("/playground?flow=long", PHONE), ("/public_flow/long", {})])
 def test_a_chat_is_named_once_and_its_head_stays_where_it_is(
-    house: AppServer, browser: "Browser", path: str, look: dict[str, Any]
+    house: AppServer, browser: Browser, path: str, look: dict[str, Any]
 ) -> None:
     with visitor(browser, **look) as page:
         go(enter_as(page, house, "augusta"), house.url + path).get_by_text("What would you like to ask?").wait_for()
@@ -47,7 +42,7 @@ def test_a_chat_is_named_once_and_its_head_stays_where_it_is(
             page.get_by_role("dialog", name=f"API access · {LONG}").wait_for()
 
 
-def test_on_its_side_the_drawer_is_one_column_over_the_page(house: AppServer, browser: "Browser") -> None:
+def test_on_its_side_the_drawer_is_one_column_over_the_page(house: AppServer, browser: Browser) -> None:
     with visitor(browser, **SIDE) as page:
         enter_as(page, house, "bob")
         for number in range(CHATS):
@@ -85,9 +80,7 @@ def test_on_its_side_the_drawer_is_one_column_over_the_page(house: AppServer, br
         menu.tap(trial=True)
 
 
-def test_the_drawer_is_closed_after_signing_in_and_when_the_phone_is_turned(
-    house: AppServer, browser: "Browser"
-) -> None:
+def test_the_drawer_is_closed_after_signing_in_and_when_the_phone_is_turned(house: AppServer, browser: Browser) -> None:
     with visitor(browser, **SIDE) as page:
         sign_in(go(page, f"{house.url}/playground?flow=echo"), "bob")
         page.get_by_role("button", name="Expand sidebar").wait_for()

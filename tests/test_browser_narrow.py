@@ -1,7 +1,7 @@
 """On a phone no state of a chat goes over the side, nothing lies over its messages, and what can be pressed is as large
 as a finger; the keyboard's focus is seen in each, and axe-core finds no violation in it, on a desk neither."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pytest
 
@@ -9,13 +9,9 @@ from tests.axe import find_ours
 from tests.chat_states import CHATS, STATES, show
 from tests.contrast import measure_contrast
 from tests.narrow import PHONE, find_wide
-from tests.open_page import SETTLED, answers, ask, composer, find_send_key, go, still, visitor
+from tests.open_page import SETTLED, Browser, Page, answers, ask, composer, find_send_key, go, still, visitor
 from tests.servers import AppServer
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
 HOUSE = CHATS
 COVERED = """() => {
   const last = [...document.querySelectorAll("article")].at(-1).getBoundingClientRect();
@@ -89,7 +85,7 @@ IS_IN_FRONT = """one => {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_state_of_a_chat_fits_a_phone_and_fingers(house: AppServer, phone: "Page", axe: str, state: str) -> None:
+def test_a_state_of_a_chat_fits_a_phone_and_fingers(house: AppServer, phone: Page, axe: str, state: str) -> None:
     show(phone, house, state)
     assert find_wide(phone) == []
     if state in ("everything", "long", "failed", "stopped", "interrupted", "waiting"):
@@ -105,7 +101,7 @@ def test_a_state_of_a_chat_fits_a_phone_and_fingers(house: AppServer, phone: "Pa
 
 
 @pytest.mark.parametrize("state", SEEN)
-def test_a_state_of_a_chat_is_fit_for_everybody_on_a_desk(house: AppServer, page: "Page", axe: str, state: str) -> None:
+def test_a_state_of_a_chat_is_fit_for_everybody_on_a_desk(house: AppServer, page: Page, axe: str, state: str) -> None:
     assert find_ours(show(page, house, state), axe) == set()
 
 
@@ -113,7 +109,7 @@ def test_a_state_of_a_chat_is_fit_for_everybody_on_a_desk(house: AppServer, page
     ("state", "look"), [*((state, "light") for state in STATES), ("everything", "dark"), ("failed", "dark")]
 )
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(
-    house: AppServer, browser: "Browser", state: str, look: Literal["light", "dark"]
+    house: AppServer, browser: Browser, state: str, look: Literal["light", "dark"]
 ) -> None:
     with visitor(browser, color_scheme=look) as page:
         show(page, house, state)
@@ -133,14 +129,14 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
         assert [one["name"] for one in reached if not one["ring"] or measure_contrast(*one["ring"]) < RING] == []
 
 
-def test_the_head_does_not_lie_over_the_first_message(house: AppServer, browser: "Browser") -> None:
+def test_the_head_does_not_lie_over_the_first_message(house: AppServer, browser: Browser) -> None:
     for look in (PHONE, {"viewport": {"width": 1280, "height": 800}}):
         with visitor(browser, **look) as page:
             ask(go(page, f"{house.url}/playground?flow=echo"), "hello")
             assert page.locator(".fg-bubble").evaluate(IS_IN_FRONT)
 
 
-def test_an_empty_chat_opens_at_its_head_with_the_field_in_sight(house: AppServer, browser: "Browser") -> None:
+def test_an_empty_chat_opens_at_its_head_with_the_field_in_sight(house: AppServer, browser: Browser) -> None:
     """Also where welcome and suggestions need more than the screen has, and after a chat that was read at its end."""
     with visitor(browser, viewport={"width": 390, "height": 400}) as page:
         go(page, f"{house.url}/playground?flow=welcoming")
@@ -155,7 +151,7 @@ def test_an_empty_chat_opens_at_its_head_with_the_field_in_sight(house: AppServe
             page.keyboard.press("Control+Shift+O")
 
 
-def test_text_from_right_to_left_stands_at_the_right(house: AppServer, phone: "Page") -> None:
+def test_text_from_right_to_left_stands_at_the_right(house: AppServer, phone: Page) -> None:
     go(phone, f"{house.url}/playground?flow=echo")
     composer(phone).fill("مرحبا بالعالم")
     assert composer(phone).evaluate("one => getComputedStyle(one).direction") == "rtl"
@@ -168,7 +164,7 @@ def test_text_from_right_to_left_stands_at_the_right(house: AppServer, phone: "P
     assert editor.evaluate("one => getComputedStyle(one).direction") == "rtl"
 
 
-def test_a_chat_is_printed_whole_in_light_and_without_what_one_presses(house: AppServer, browser: "Browser") -> None:
+def test_a_chat_is_printed_whole_in_light_and_without_what_one_presses(house: AppServer, browser: Browser) -> None:
     with visitor(browser, viewport={"width": 1280, "height": 500}, color_scheme="dark") as page:
         show(page, house, "everything")
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -184,7 +180,7 @@ def test_a_chat_is_printed_whole_in_light_and_without_what_one_presses(house: Ap
         composer(page).wait_for()
 
 
-def test_nothing_moves_for_who_wants_no_motion(house: AppServer, browser: "Browser") -> None:
+def test_nothing_moves_for_who_wants_no_motion(house: AppServer, browser: Browser) -> None:
     with visitor(browser, reduced_motion="reduce") as page:
         show(page, house, "waiting")
         assert page.locator(".fg-wait").inner_text() == "Running Language Model …"

@@ -2,22 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
 from flowground.flows.parse import parse_flow
 from tests.acme import enter_as
-from tests.house import SHARED, House
-from tests.open_page import answers, fill, flow_text, go, say, still
-from tests.servers import AppServer
+from tests.open_page import Page, answers, fill, flow_text, go, say, still
+from tests.servers import SHARED, AppServer, House
 from tests.test_local_mode import code_of
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
 
 HOUSE = House(flows={"echo": flow_text("scripted:echo", "Echo")}, shared={"echo": SHARED})
 
@@ -29,7 +22,7 @@ def alone(house: AppServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield server
 
 
-def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone: AppServer, page: "Page") -> None:
+def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone: AppServer, page: Page) -> None:
     go(page, alone.url).get_by_role("button", name="Create the first flow").click()
     dialog = page.get_by_role("dialog")
     fill(page, Name="Zürich: trams & boats")
@@ -59,7 +52,7 @@ def test_the_owner_without_flows_is_led_to_the_first_one_and_chats_with_it(alone
 
 
 def test_an_admin_makes_a_flow_an_author_gets_the_text_and_a_member_is_offered_none(
-    house: AppServer, ada: "Page", page: "Page"
+    house: AppServer, ada: Page, page: Page
 ) -> None:
     go(enter_as(page, house, "bob"), house.url).get_by_role("link", name="Echo").first.wait_for()
     assert still(page).get_by_role("button", name="New flow").count() == 0

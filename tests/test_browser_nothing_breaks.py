@@ -1,17 +1,8 @@
 """What went wrong for people at a chat once, in Debian's chromium: none of it comes back."""
 
-from typing import TYPE_CHECKING
+from tests.open_page import Browser, answers, composer, flow_text, go, still, visitor
+from tests.servers import AppServer, House
 
-import pytest
-
-from tests.house import House
-from tests.open_page import answers, composer, flow_text, go, still, visitor
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
-pytestmark = pytest.mark.browser
 FLOWS = {
     "echo": flow_text("scripted:echo", "Echo"),
     "breaks": flow_text("scripted:breaks", "Breaks"),
@@ -21,7 +12,7 @@ HOUSE = House(people={}, config={"providers": {"mute": {"type": "scripted", "pie
 
 
 def test_a_draft_is_kept_until_it_is_sent_and_an_answer_is_copied_by_the_keyboard(
-    house: AppServer, browser: "Browser"
+    house: AppServer, browser: Browser
 ) -> None:
     with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
         composer(go(page, f"{house.url}/playground?flow=echo")).fill("half a *thought*")

@@ -9,15 +9,13 @@ import pytest
 from tests.acme import enter_as
 from tests.api_pane import code_of, open_pane
 from tests.asking import ASKING, NEEDING
-from tests.house import PUBLIC, House
 from tests.narrow import PHONE
 from tests.open_page import answers, ask, composer, find_send_key, go, say, sign_in, still, visitor
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.browser
 
 TYPED = ASKING.replace("min: 0, max: 1, ask: true", "ask: true").replace("temperature: 0.3", "temperature: null")
 HOUSE = House(

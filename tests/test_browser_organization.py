@@ -2,28 +2,22 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
-import pytest
 import requests
 
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.people import members
 from tests.acme import ACME, await_composer, enter_as, switch
-from tests.open_page import ask, choose, fill, go, open_menu, revoke, sign_in, still, visitor
+from tests.open_page import Browser, Locator, Page, ask, choose, fill, go, open_menu, revoke, sign_in, still, visitor
 from tests.people import HASHED, PASSWORD
 from tests.servers import AppServer
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
-
-pytestmark = pytest.mark.browser
 HOUSE = ACME
 
 
 def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
-    house: AppServer, ada: "Page", browser: "Browser"
+    house: AppServer, ada: Page, browser: Browser
 ) -> None:
     with visitor(browser) as bob, visitor(browser) as olga:
         go(enter_as(olga, house, "olga"), f"{house.url}/playground?flow=hidden")
@@ -51,7 +45,7 @@ def test_asking_reaches_the_owners_and_approving_lets_that_person_in(
         olga.get_by_text("no longer exists").wait_for()
 
 
-def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page", page: "Page") -> None:
+def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: Page, page: Page) -> None:
     go(ada, house.url)
     enter_as(page, house, "zoe")
     go(page, f"{house.url}/public_flow/talk").get_by_text("You don't have access to this page").wait_for()
@@ -70,7 +64,7 @@ def test_who_waits_reads_that_the_owners_declined(house: AppServer, ada: "Page",
     page.get_by_text("Nothing is shared with you at the moment").wait_for()
 
 
-def test_from_the_invitation_to_the_chat_on_every_device(house: AppServer, ada: "Page", browser: "Browser") -> None:
+def test_from_the_invitation_to_the_chat_on_every_device(house: AppServer, ada: Page, browser: Browser) -> None:
     switch(ada, house, "echo", on=True)
     go(ada, f"{house.url}/organization").get_by_role("button", name="Invite somebody").click()
     fill(ada, User_name="nora")
@@ -108,7 +102,7 @@ def test_from_the_invitation_to_the_chat_on_every_device(house: AppServer, ada: 
     assert (link.partition("=")[2] in log, "three quiet" in log) == (False, False)
 
 
-def test_an_account_is_ones_own(house: AppServer, browser: "Browser") -> None:
+def test_an_account_is_ones_own(house: AppServer, browser: Browser) -> None:
     with visitor(browser) as zoe, visitor(browser) as other:
         enter_as(other, house, "zoe")
         go(enter_as(zoe, house, "zoe"), house.url).get_by_role("link", name="Account").click()
@@ -130,7 +124,7 @@ def test_an_account_is_ones_own(house: AppServer, browser: "Browser") -> None:
         assert old.status_code == 403
 
 
-def test_admins_find_and_revoke_the_organizations_tokens(house: AppServer, ada: "Page") -> None:
+def test_admins_find_and_revoke_the_organizations_tokens(house: AppServer, ada: Page) -> None:
     secret = house.token("nightly build")
     others = [house.token(f"number {number:02}") for number in range(26)]
     headers = {"x-api-key": secret}
@@ -163,18 +157,18 @@ def add(house: AppServer, name: str) -> None:
         elsewhere.submit(add_them).result()
 
 
-def find_row(page: "Page", member: str) -> "Locator":
+def find_row(page: Page, member: str) -> Locator:
     return page.locator(f'[class*="st-key-people-row-{member}"]')
 
 
-def open_names(page: "Page", member: str) -> "Locator":
+def open_names(page: Page, member: str) -> Locator:
     choose(find_row(page, member).get_by_role("button", name="More"), "Edit name")
     page.get_by_role("dialog").wait_for()
     return still(page).get_by_role("dialog")
 
 
 def test_who_is_renamed_stays_on_their_page_and_signs_in_anew_by_the_new_name(
-    house: AppServer, ada: "Page", browser: "Browser"
+    house: AppServer, ada: Page, browser: Browser
 ) -> None:
     add(house, "mia")
     switch(ada, house, "echo", on=True)
@@ -203,7 +197,7 @@ def test_who_is_renamed_stays_on_their_page_and_signs_in_anew_by_the_new_name(
 
 
 def test_everybody_changes_how_they_are_seen_and_who_stands_in_the_file_is_renamed_there(
-    house: AppServer, ada: "Page", page: "Page"
+    house: AppServer, ada: Page, page: Page
 ) -> None:
     add(house, "carl")
     go(enter_as(page, house, "carl"), f"{house.url}/account")

@@ -3,19 +3,13 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import FLOWS, switch
-from tests.house import House
-from tests.open_page import go, open_menu, still
-from tests.servers import AppServer
+from tests.open_page import Locator, Page, go, open_menu, still
+from tests.servers import AppServer, House
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
-
-pytestmark = pytest.mark.browser
 BUSY = "The database is busy."
 HOUSE = House(config={"sharing": {"allow_public": True}, "limits": {"store_seconds": 4}}, flows=FLOWS)
 
@@ -32,18 +26,18 @@ def locked(house: AppServer) -> Iterator[None]:
         other.close()
 
 
-def close(pane: "Locator") -> None:
+def close(pane: Locator) -> None:
     pane.get_by_role("button", name="Close").click()
     pane.wait_for(state="detached")
     still(pane.page)
 
 
-def wait_for_toggle(page: "Page", *, is_on: bool) -> None:
+def wait_for_toggle(page: Page, *, is_on: bool) -> None:
     page.get_by_test_id("stPopoverBody").get_by_role("switch", checked=is_on).wait_for()
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", *, shared: bool) -> None:
+def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: Page, *, shared: bool) -> None:
     switch(ada, house, "talk", on=shared)
     menu = ada.get_by_test_id("stPopoverBody")
     with locked(house):
@@ -60,7 +54,7 @@ def test_the_publish_switch_shows_what_is_stored(house: AppServer, ada: "Page", 
     wait_for_toggle(ada, is_on=not shared)
 
 
-def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: AppServer, ada: "Page") -> None:
+def test_who_can_open_it_shows_what_is_stored_when_it_is_opened_again(house: AppServer, ada: Page) -> None:
     switch(ada, house, "talk", on=True)
     pane = ada.get_by_role("dialog")
 

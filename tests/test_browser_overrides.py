@@ -2,23 +2,17 @@
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from flowground.store.publications import Sharing
 from tests.api_pane import FLOW, change, code_of, copied, copied_code, copied_line, open_pane
-from tests.house import House
-from tests.open_page import ask, fill, flow_text, go, open_menu, sign_in, still, visitor
-from tests.servers import AppServer
+from tests.open_page import Browser, Page, ask, fill, flow_text, go, open_menu, sign_in, still, visitor
+from tests.servers import AppServer, House
 from tests.snippet_runs import run_snippet
 from tests.two_servers import LASTING
 from tests.waiting import eventually
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
 OPENED = """\
 api:
   overridable: [Prompt.tone, {field: Model.max_tokens, max: 50}]
@@ -37,12 +31,12 @@ HOUSE = House(
 
 
 @pytest.fixture
-def ada(house: AppServer, ada: "Page") -> "Page":
+def ada(house: AppServer, ada: Page) -> Page:
     go(ada, f"{house.url}/playground?flow=talk").get_by_role("textbox", name="Message", exact=True).wait_for()
     return still(ada)
 
 
-def test_an_override_is_in_the_three_tabs_and_in_the_answer_of_the_copied_code(ada: "Page") -> None:
+def test_an_override_is_in_the_three_tabs_and_in_the_answer_of_the_copied_code(ada: Page) -> None:
     pane = open_pane(ada)
     change(ada, "Tone", 'it\'s "rude" $HOME 🦊')
     pane.get_by_role("tab", name="Temporary overrides (1)", exact=True).wait_for()
@@ -66,7 +60,7 @@ def test_an_override_is_in_the_three_tabs_and_in_the_answer_of_the_copied_code(a
     assert "$HOME" in done.stdout, done.stderr
 
 
-def test_the_chat_feels_an_override_and_a_click_on_the_chip_ends_it(ada: "Page") -> None:
+def test_the_chat_feels_an_override_and_a_click_on_the_chip_ends_it(ada: Page) -> None:
     open_pane(ada)
     change(ada, "Tone", "rude")
     ada.get_by_role("button", name="Close").click()
@@ -83,7 +77,7 @@ def test_the_chat_feels_an_override_and_a_click_on_the_chip_ends_it(ada: "Page")
     ask(ada, "Again", "be kind.")
 
 
-def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "Page") -> None:
+def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: Page) -> None:
     pane = open_pane(go(ada, f"{house.url}/playground?flow=lasting"), "cURL")
     pane.get_by_role("radio", name="Stream").click()
     pane.get_by_role("button", name="Try it").click()
@@ -106,7 +100,7 @@ def test_a_try_streams_in_the_drawer_and_can_be_stopped(house: AppServer, ada: "
     assert ada.get_by_text("Your chats").count() == 0  # a try is no conversation of the playground's
 
 
-def test_a_try_that_takes_its_time_ends_by_itself(house: AppServer, ada: "Page") -> None:
+def test_a_try_that_takes_its_time_ends_by_itself(house: AppServer, ada: Page) -> None:
     go(ada, f"{house.url}/api_access?flow=long")  # ten seconds: a busy machine sees it run too
     ada.get_by_role("button", name="Try it").click()
     ada.get_by_text("Running", exact=True).wait_for()
@@ -115,7 +109,7 @@ def test_a_try_that_takes_its_time_ends_by_itself(house: AppServer, ada: "Page")
     ada.get_by_role("button", name="Try it").wait_for()
 
 
-def test_a_second_author_sees_a_links_overrides_and_accepts_them(house: AppServer, ada: "Page", page: "Page") -> None:
+def test_a_second_author_sees_a_links_overrides_and_accepts_them(house: AppServer, ada: Page, page: Page) -> None:
     pane = open_pane(ada)
     change(ada, "Tone", "rude *and* loud")
     menu = open_menu(pane.get_by_role("button", name="Link"))
@@ -133,7 +127,7 @@ def test_a_second_author_sees_a_links_overrides_and_accepts_them(house: AppServe
 
 
 def test_a_member_changes_what_the_author_opened_and_sees_nothing_else_on_the_wire(
-    house: AppServer, browser: "Browser"
+    house: AppServer, browser: Browser
 ) -> None:
     with visitor(browser, permissions=["clipboard-read", "clipboard-write"]) as bob:
         wire: list[str] = []

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.chat_states import FLOWS
-from tests.house import PUBLIC, House
 from tests.open_page import answers, ask, composer, expect_count, go, measure_at_rest, open_menu, still, visitor
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.browser
+
 HOUSE = House(people={}, flows={name: FLOWS[name] for name in ("echo", "long")}, shared={"echo": PUBLIC})
 FINGER = 44
 """Pixels."""

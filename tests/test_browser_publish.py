@@ -2,22 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
 
 from tests.acme import await_composer, enter_as, switch
 from tests.api_pane import copied, copied_code, copied_line
-from tests.house import House
-from tests.open_page import answers, fill, flow_text, go, open_menu, revoke, say, sign_in, still, visitor
+from tests.open_page import Browser, Page, answers, fill, flow_text, go, open_menu, revoke, say, sign_in, still, visitor
 from tests.people import PASSWORD
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 from tests.snippet_runs import run_snippet
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
 FLOWS = {
     "echo": flow_text("scripted:echo", "Echo", welcome="Whatever you write comes back."),
     "slow": flow_text("scripted:slow", "Slow"),
@@ -28,7 +20,7 @@ FLOWS = {
 HOUSE = House(flows=FLOWS)
 
 
-def open_share(browser_page: "Page", house: AppServer, flow: str, name: str) -> "Page":
+def open_share(browser_page: Page, house: AppServer, flow: str, name: str) -> Page:
     """By the link, through the sign-in, to that very flow."""
     link = f"{house.url}/public_flow/{flow}"
     sign_in(go(browser_page, link), name)
@@ -37,7 +29,7 @@ def open_share(browser_page: "Page", house: AppServer, flow: str, name: str) -> 
     return still(browser_page)
 
 
-def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ada: "Page") -> None:
+def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ada: Page) -> None:
     go(ada, f"{house.url}/playground?flow=echo").get_by_role("button", name="API access").click()
     fill(ada, Name="my script")
     ada.get_by_role("button", name="Make a token").click()
@@ -58,7 +50,7 @@ def test_the_pane_makes_a_token_and_its_code_runs_as_copied(house: AppServer, ad
     assert run_snippet("python", script, env=env, args=args).returncode == 1
 
 
-def test_who_stops_sharing_a_flow_in_use_is_asked_first(house: AppServer, ada: "Page", page: "Page") -> None:
+def test_who_stops_sharing_a_flow_in_use_is_asked_first(house: AppServer, ada: Page, page: Page) -> None:
     switch(ada, house, "slow", on=True)
     open_share(page, house, "slow", "zoe")
     say(page, "in use")
@@ -75,7 +67,7 @@ def test_who_stops_sharing_a_flow_in_use_is_asked_first(house: AppServer, ada: "
     page.get_by_text("You don't have access to this page").wait_for()
 
 
-def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: "Browser") -> None:
+def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: Browser) -> None:
     permissions = ["clipboard-read", "clipboard-write"]
     with (
         AppServer(tmp_path, flows=FLOWS) as server,
@@ -105,9 +97,7 @@ def test_the_first_publication_makes_the_first_account(tmp_path: Path, browser: 
         open_share(other, server, "echo", "grace")
 
 
-def test_an_invitation_lands_on_the_flow_that_it_was_made_for(
-    house: AppServer, ada: "Page", browser: "Browser"
-) -> None:
+def test_an_invitation_lands_on_the_flow_that_it_was_made_for(house: AppServer, ada: Page, browser: Browser) -> None:
     switch(ada, house, "hidden", on=True)
     ada.get_by_role("button", name="Who can open it").click()
     ada.get_by_text("People and groups").click()

@@ -1,7 +1,6 @@
 """The list of chats in Debian's chromium: any of them renamed, pinned and deleted, several at once, found, paged."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,15 +8,9 @@ from flowground.settings import Settings
 from flowground.store.connections import Database
 from flowground.store.runs import turns
 from flowground.store.runs.records import StoredMessage
-from tests.house import House
-from tests.open_page import SETTLED, composer, flow_text, go, still
-from tests.servers import AppServer
+from tests.open_page import SETTLED, Locator, Page, composer, flow_text, go, still
+from tests.servers import AppServer, House
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
-
-pytestmark = pytest.mark.browser
 
 FLOWS = {name: flow_text("scripted:echo", name.title()) for name in ("many", "few")}
 HOUSE = House(people={}, flows=FLOWS)
@@ -37,34 +30,34 @@ def _said(house: AppServer) -> None:
     engine.dispose()
 
 
-def row(page: "Page", name: str) -> "Locator":
+def row(page: Page, name: str) -> Locator:
     return page.locator("[class*='st-key-sessions-row-']").filter(has_text=name)
 
 
-def rows(page: "Page") -> list[str]:
+def rows(page: Page) -> list[str]:
     found = still(page).locator("[class*='st-key-sessions-row-'] a").all_inner_texts()
     return [text.partition(" with")[0] for text in found]
 
 
-def expect_rows(page: "Page", names: list[str]) -> None:
+def expect_rows(page: Page, names: list[str]) -> None:
     """At once or soon: a page that is done with its script may still be drawing."""
     eventually(lambda: rows(page) == names)
 
 
-def choose(page: "Page", name: str, word: str) -> None:
+def choose(page: Page, name: str, word: str) -> None:
     """In the menu of this chat."""
     row(page, name).hover()
     row(page, name).get_by_role("button", name="More").click()
     page.get_by_role("menuitem", name=word, exact=True).click()
 
 
-def open_flow(page: "Page", house: AppServer, flow: str) -> "Page":
+def open_flow(page: Page, house: AppServer, flow: str) -> Page:
     composer(go(page, f"{house.url}/playground?flow={flow}")).wait_for()
     row(page, "with its").first.wait_for()
     return still(page)
 
 
-def test_all_chats_are_reached_page_by_page_and_by_a_word(house: AppServer, page: "Page") -> None:
+def test_all_chats_are_reached_page_by_page_and_by_a_word(house: AppServer, page: Page) -> None:
     open_flow(page, house, "many")
     expect_rows(page, [f"Question {number:02}" for number in range(40)])
     for day in ("Today", "Last 30 days", "Older"):
@@ -83,7 +76,7 @@ def test_all_chats_are_reached_page_by_page_and_by_a_word(house: AppServer, page
     assert "session=Question+47" in page.url.replace("%20", "+")
 
 
-def test_a_chat_is_a_link_that_opens_beside_the_page_too_and_says_which_is_open(house: AppServer, page: "Page") -> None:
+def test_a_chat_is_a_link_that_opens_beside_the_page_too_and_says_which_is_open(house: AppServer, page: Page) -> None:
     open_flow(page, house, "few")
     with page.context.expect_page() as opened:
         row(page, "Second").get_by_role("link").click(modifiers=["ControlOrMeta"])
@@ -100,7 +93,7 @@ def test_a_chat_is_a_link_that_opens_beside_the_page_too_and_says_which_is_open(
         assert page.get_by_role("button", name=f"More about {name}").count() == 1
 
 
-def test_any_chat_is_pinned_renamed_and_deleted_without_opening_it(house: AppServer, page: "Page") -> None:
+def test_any_chat_is_pinned_renamed_and_deleted_without_opening_it(house: AppServer, page: Page) -> None:
     open_flow(page, house, "few")
     expect_rows(page, ["Third", "Second", "First"])
     choose(page, "First", "Pin")
@@ -129,7 +122,7 @@ def test_any_chat_is_pinned_renamed_and_deleted_without_opening_it(house: AppSer
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 700)])
 def test_the_list_scrolls_by_itself_and_the_foot_stays_in_sight(
-    house: AppServer, page: "Page", size: tuple[int, int]
+    house: AppServer, page: Page, size: tuple[int, int]
 ) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     go(page, f"{house.url}/playground?flow=many")

@@ -1,23 +1,15 @@
 """The shareable playground in Debian's chromium: looked at as others, ended while open, and silent of its inside."""
 
-from typing import TYPE_CHECKING
-
-import pytest
-
 from tests.acme import ACME, await_composer, enter_as, switch
-from tests.open_page import answers, ask, fill, go, open_menu, still, visitor
+from tests.open_page import Browser, Page, answers, ask, fill, go, open_menu, still, visitor
 from tests.servers import ROOT, AppServer
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
 CANARIES = ["canary in the prompt", "scripted", "LanguageModel", "Language Model", "ChatOutput", "system_message"]
 CANARIES += ["1 step", str(ROOT), "flows/echo"]
 HOUSE = ACME
 
 
-def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: "Page", page: "Page") -> None:
+def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: Page, page: Page) -> None:
     switch(ada, house, "talk", on=True)
     for who, seen in (
         ("member", "would you like to ask"),
@@ -37,7 +29,7 @@ def test_looking_as_others_goes_through_the_same_door(house: AppServer, ada: "Pa
     assert "Preview" not in page.content()
 
 
-def test_unsharing_and_taking_a_person_out_end_what_is_open(house: AppServer, ada: "Page", page: "Page") -> None:
+def test_unsharing_and_taking_a_person_out_end_what_is_open(house: AppServer, ada: Page, page: Page) -> None:
     switch(ada, house, "talk", on=True)
     await_composer(go(enter_as(page, house, "bob"), f"{house.url}/public_flow/talk"))
     switch(ada, house, "talk", on=False)
@@ -55,7 +47,7 @@ def test_unsharing_and_taking_a_person_out_end_what_is_open(house: AppServer, ad
 
 
 def test_whom_the_switch_lets_in_is_chosen_before_it_is_turned_on(
-    house: AppServer, ada: "Page", browser: "Browser"
+    house: AppServer, ada: Page, browser: Browser
 ) -> None:
     go(ada, f"{house.url}/playground?flow=hidden")
     publish = ada.get_by_role("button", name="Publish")
@@ -88,7 +80,7 @@ def test_whom_the_switch_lets_in_is_chosen_before_it_is_turned_on(
         await_composer(go(enter_as(zoe, house, "zoe"), f"{house.url}/public_flow/hidden"))
 
 
-def test_nothing_of_the_inside_is_on_a_visitors_wire(house: AppServer, ada: "Page", page: "Page") -> None:
+def test_nothing_of_the_inside_is_on_a_visitors_wire(house: AppServer, ada: Page, page: Page) -> None:
     switch(ada, house, "echo", on=True)
     wire: list[str] = []
     enter_as(page, house, "bob")
@@ -106,9 +98,7 @@ def test_nothing_of_the_inside_is_on_a_visitors_wire(house: AppServer, ada: "Pag
     assert {canary for canary in canaries for text in wire if canary in text} == set()
 
 
-def test_an_invitation_saves_whom_one_chose_and_lets_the_new_person_in(
-    house: AppServer, ada: "Page", page: "Page"
-) -> None:
+def test_an_invitation_saves_whom_one_chose_and_lets_the_new_person_in(house: AppServer, ada: Page, page: Page) -> None:
     switch(ada, house, "echo", on=True)
     ada.get_by_role("button", name="Who can open it").click()
     pane = ada.get_by_role("dialog")

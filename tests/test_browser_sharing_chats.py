@@ -1,20 +1,13 @@
 """A chat in Debian's chromium as its owner hands it on: as a file, and as a link."""
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_violations
-from tests.house import PUBLIC, House
-from tests.open_page import ask, choose, expect_count, flow_text, go, messages, still, visitor
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
+from tests.open_page import Browser, Page, ask, choose, expect_count, flow_text, go, messages, still, visitor
+from tests.servers import PUBLIC, AppServer, House
 
 HOUSE = House(
     flows={"talk": flow_text("scripted:echo", "Talk Shop")},
@@ -23,13 +16,13 @@ HOUSE = House(
 )
 
 
-def begin_chat(page: "Page", house: AppServer, text: str, *, at: str = "playground?flow=talk") -> None:
+def begin_chat(page: Page, house: AppServer, text: str, *, at: str = "playground?flow=talk") -> None:
     ask(go(page, f"{house.url}/{at}"), text)
     page.get_by_role("button", name="More for this chat").wait_for()
     still(page)
 
 
-def download(page: "Page", house: AppServer, name: str) -> tuple[str, str]:
+def download(page: Page, house: AppServer, name: str) -> tuple[str, str]:
     """What this browser gets by the link: the file's name and what is in it."""
     link = page.get_by_role("dialog").get_by_role("link", name=name)
     answer = page.context.request.get(house.url + (link.get_attribute("href") or ""))
@@ -38,7 +31,7 @@ def download(page: "Page", house: AppServer, name: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("who", ["bob", None])
-def test_a_chat_is_exported_from_the_head_and_from_its_row(house: AppServer, page: "Page", who: str | None) -> None:
+def test_a_chat_is_exported_from_the_head_and_from_its_row(house: AppServer, page: Page, who: str | None) -> None:
     if who:
         enter_as(page, house, who)
     at = "playground?flow=talk" if who else "public_flow/talk"
@@ -59,7 +52,7 @@ def test_a_chat_is_exported_from_the_head_and_from_its_row(house: AppServer, pag
     assert '"text":"You said: Take this along"' in said
 
 
-def test_a_chat_is_shared_read_and_revoked(house: AppServer, browser: "Browser", page: "Page", axe: str) -> None:
+def test_a_chat_is_shared_read_and_revoked(house: AppServer, browser: Browser, page: Page, axe: str) -> None:
     begin_chat(enter_as(page, house, "augusta"), house, "Between us")
     choose(page.get_by_role("button", name="More for this chat"), "Share")
     dialog = page.get_by_role("dialog")

@@ -1,19 +1,9 @@
 """What runs is ended and a flow is switched off: who chats reads why, in Debian's chromium, and loses no word."""
 
-from typing import TYPE_CHECKING
-
-import pytest
-
 from tests.acme import enter_as
-from tests.house import PUBLIC, House
-from tests.open_page import answers, flow_text, go, say, still, visitor
-from tests.servers import AppServer
+from tests.open_page import Browser, Page, answers, flow_text, go, say, still, visitor
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-pytestmark = pytest.mark.browser
 
 LASTING = {"type": "scripted", "delay": 0.1, "pieces": [f"word{number} " for number in range(1, 1_000)]}
 HOUSE = House(
@@ -31,7 +21,7 @@ def command(house: AppServer, *words: str) -> str:
     return done.stdout
 
 
-def test_a_stopped_run_keeps_what_it_said(house: AppServer, page: "Page") -> None:
+def test_a_stopped_run_keeps_what_it_said(house: AppServer, page: Page) -> None:
     say(go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=long"), "my private question")
     answers(page).get_by_text("word1 ").wait_for()
     command(house, "runs", "stop", command(house, "runs", "list").splitlines()[1].split()[0])
@@ -42,7 +32,7 @@ def test_a_stopped_run_keeps_what_it_said(house: AppServer, page: "Page") -> Non
 
 
 def test_a_flow_that_is_switched_off_ends_for_everybody_and_comes_back(
-    house: AppServer, page: "Page", browser: "Browser"
+    house: AppServer, page: Page, browser: Browser
 ) -> None:
     with visitor(browser) as guest:
         say(go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=long"), "Tell me")

@@ -1,26 +1,21 @@
 """The form for a token in Debian's chromium, on a desk and on a telephone, light and dark."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from flowground.ui.api_access.tokens import SEES_INSIDE
 from tests.acme import enter_as
 from tests.api_pane import FLOW, change
-from tests.house import House
-from tests.open_page import fill, go, measure_at_rest, still, visitor
-from tests.servers import AppServer
+from tests.open_page import Browser, Locator, Page, Route, fill, go, measure_at_rest, still, visitor
+from tests.servers import AppServer, House
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Route
-
-pytestmark = pytest.mark.browser
 HOUSE = House(flows={"talk": FLOW})
 SETS = "Set fields of the flow, such as its prompt and temperature. This can reveal the flow's prompt."
 
 
-def is_in_sight(part: "Locator") -> bool:
+def is_in_sight(part: Locator) -> bool:
     """Whether it stands on the screen, whole, with nothing over it."""
     still(part.page)
     box = part.bounding_box()
@@ -32,7 +27,7 @@ def is_in_sight(part: "Locator") -> bool:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
-    house: AppServer, browser: "Browser", width: int, scheme: Any
+    house: AppServer, browser: Browser, width: int, scheme: Any
 ) -> None:
     name = f"{scheme} {width}"
     with visitor(browser, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
@@ -71,7 +66,7 @@ def test_what_a_token_may_is_said_beside_the_code_and_in_the_form(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_editors_that_a_slow_browser_draws_late_override_nothing(house: AppServer, page: "Page") -> None:
+def test_editors_that_a_slow_browser_draws_late_override_nothing(house: AppServer, page: Page) -> None:
     held: list[Route] = []
     page.route(re.compile(r"/(Slider|TextArea|NumberInput|Selectbox)\.[^/]*\.js"), lambda route: held.append(route))
     go(enter_as(page, house, "olga"), f"{house.url}/api_access?flow=talk")

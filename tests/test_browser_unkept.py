@@ -1,19 +1,9 @@
 """A flow that stores no messages, in Debian's chromium: its turns stand on the open page and nowhere else."""
 
 import re
-from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.house import House
-from tests.open_page import answers, ask, expect_count, flow_text, go, messages, open_step, say, still, stop
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
-
+from tests.open_page import Page, answers, ask, expect_count, flow_text, go, messages, open_step, say, still, stop
+from tests.servers import AppServer, House
 
 KEPT, UNKEPT = "{type: ChatInput}", "{type: ChatInput, should_store_message: false}"
 FLOWS = {
@@ -33,7 +23,7 @@ HOUSE = House(people={}, flows=FLOWS)
 NOTE = "This flow keeps no messages"
 
 
-def assert_empty(page: "Page") -> None:
+def assert_empty(page: Page) -> None:
     """The page, loaded anew, shows nothing of what was said, and nothing that would be waited for."""
     still(page).get_by_text("Say something.").wait_for()
     assert messages(page).count() == 0
@@ -41,7 +31,7 @@ def assert_empty(page: "Page") -> None:
     assert "Your chats" not in page.content()
 
 
-def test_question_and_answer_stand_until_the_page_is_loaded_anew(house: AppServer, page: "Page") -> None:
+def test_question_and_answer_stand_until_the_page_is_loaded_anew(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=kept").get_by_text("What would you like to ask?").wait_for()
     assert page.get_by_text(NOTE).count() == 0
     go(page, f"{house.url}/playground?flow=echo").get_by_text(NOTE).wait_for()
@@ -57,7 +47,7 @@ def test_question_and_answer_stand_until_the_page_is_loaded_anew(house: AppServe
     assert_empty(page)
 
 
-def test_what_was_stopped_stands_with_what_it_said(house: AppServer, page: "Page") -> None:
+def test_what_was_stopped_stands_with_what_it_said(house: AppServer, page: Page) -> None:
     say(go(page, f"{house.url}/playground?flow=long"), "Go")
     answers(page).get_by_text("word3").wait_for()
     stop(page)
@@ -69,7 +59,7 @@ def test_what_was_stopped_stands_with_what_it_said(house: AppServer, page: "Page
     assert_empty(page)
 
 
-def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(house: AppServer, page: "Page") -> None:
+def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(house: AppServer, page: Page) -> None:
     say(go(page, f"{house.url}/playground?flow=slow"), "a b c " * 100)  # a second tab must open before it ends
     answers(page).get_by_text("You said: a b").wait_for()
     page.reload()
@@ -83,7 +73,7 @@ def test_a_reload_in_the_middle_goes_on_with_the_answer_and_a_second_tab_too(hou
         assert_empty(opened)
 
 
-def test_a_page_that_is_described_anew_lets_a_pressed_button_stand(house: AppServer, page: "Page") -> None:
+def test_a_page_that_is_described_anew_lets_a_pressed_button_stand(house: AppServer, page: Page) -> None:
     ask(go(page, f"{house.url}/playground?flow=fail"), "Go", "The scripted model fails.")
     page.get_by_role("button", name="Try again").hover()
     page.mouse.down()
@@ -92,7 +82,7 @@ def test_a_page_that_is_described_anew_lets_a_pressed_button_stand(house: AppSer
     answers(page).nth(1).get_by_text("The scripted model fails.").wait_for()
 
 
-def test_a_form_shows_its_result_once(house: AppServer, page: "Page") -> None:
+def test_a_form_shows_its_result_once(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=text").get_by_text(NOTE).wait_for()
     page.get_by_role("textbox", name="Text").fill("a text")
     page.keyboard.press("Control+Enter")

@@ -1,20 +1,11 @@
 """Answers that are records or data, and the steps under an answer as a line of time."""
 
 import json
-from typing import TYPE_CHECKING
-
-import pytest
 
 from tests.acme import enter_as
 from tests.axe import find_ours
-from tests.house import PUBLIC, SHARED, House
-from tests.open_page import answers, expect_count, flow_text, go, say, still
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytestmark = pytest.mark.browser
+from tests.open_page import Page, answers, expect_count, flow_text, go, say, still
+from tests.servers import PUBLIC, SHARED, AppServer, House
 
 CONVERTED = """\
 name: Converted
@@ -52,7 +43,7 @@ HOUSE = House(
 RECORDS = [{"name": f"Ada {number}", "born": 1815 + number} for number in range(230)]
 
 
-def expect_fit(page: "Page", axe: str) -> None:
+def expect_fit(page: Page, axe: str) -> None:
     """Axe finds nothing, and nothing goes over the side, on a desk and on a phone."""
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 844})
@@ -60,7 +51,7 @@ def expect_fit(page: "Page", axe: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_records_are_a_table_for_everybody_and_stay_one(house: AppServer, page: "Page", axe: str) -> None:
+def test_records_are_a_table_for_everybody_and_stay_one(house: AppServer, page: Page, axe: str) -> None:
     say(go(page, f"{house.url}/public_flow/table"), json.dumps(RECORDS))
     table = answers(page).get_by_role("table")
     table.wait_for()
@@ -84,7 +75,7 @@ def test_records_are_a_table_for_everybody_and_stay_one(house: AppServer, page: 
     expect_fit(page, axe)
 
 
-def test_data_is_shown_as_json_and_numbers_stay(house: AppServer, page: "Page", axe: str) -> None:
+def test_data_is_shown_as_json_and_numbers_stay(house: AppServer, page: Page, axe: str) -> None:
     go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=data")
     say(page, '{"id": 12345678901234567890, "deep": {"er": {"lines": ["x"]}}, "html": "<b>not bold</b>"}')
     answer = answers(page).first
@@ -96,7 +87,7 @@ def test_data_is_shown_as_json_and_numbers_stay(house: AppServer, page: "Page", 
     expect_fit(page, axe)
 
 
-def test_an_answer_without_a_part_says_so_to_members_and_names_nothing(house: AppServer, page: "Page") -> None:
+def test_an_answer_without_a_part_says_so_to_members_and_names_nothing(house: AppServer, page: Page) -> None:
     say(go(enter_as(page, house, "bob"), f"{house.url}/playground?flow=each"), '["one", "two"]')
     mark = answers(page).get_by_text("A part of the flow failed; this answer was made without it.")
     mark.wait_for()
@@ -105,7 +96,7 @@ def test_an_answer_without_a_part_says_so_to_members_and_names_nothing(house: Ap
     mark.wait_for()
 
 
-def open_steps(page: "Page", house: AppServer) -> None:
+def open_steps(page: Page, house: AppServer) -> None:
     say(go(enter_as(page, house, "olga"), f"{house.url}/playground?flow=each"), '["one", "two"]')
     page.get_by_role("button", name="8 steps").wait_for()
     still(page).get_by_role("button", name="8 steps").click()
@@ -113,7 +104,7 @@ def open_steps(page: "Page", house: AppServer) -> None:
 
 
 def test_steps_stand_in_the_order_in_which_they_began_and_open_to_what_they_took_and_gave(
-    house: AppServer, page: "Page", axe: str
+    house: AppServer, page: Page, axe: str
 ) -> None:
     open_steps(page, house)
     names = page.locator(".fg-step > summary strong").all_inner_texts()

@@ -1,35 +1,28 @@
 """Versions of a question in Debian's chromium: tried again, edited, chosen, by pointer and keyboard, on a phone too."""
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from tests.house import House
-from tests.open_page import answers, ask, composer, flow_text, go, messages, still, visitor
-from tests.servers import AppServer
+from tests.open_page import Browser, Locator, Page, answers, ask, composer, flow_text, go, messages, still, visitor
+from tests.servers import AppServer, House
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
-
-pytestmark = pytest.mark.browser
 HOUSE = House(people={}, flows={name: flow_text(f"scripted:{name}", name.title()) for name in ("echo", "slow")})
 
 
-def talk(page: "Page", *texts: str) -> None:
+def talk(page: Page, *texts: str) -> None:
     for text in texts:
         ask(page, text)
 
 
-def list_texts(page: "Page") -> list[str]:
+def list_texts(page: Page) -> list[str]:
     still(page)
     return messages(page).locator(".fg-bubble, .fg-text").all_inner_texts()
 
 
-def press(place: "Locator", name: str) -> None:
+def press(place: Locator, name: str) -> None:
     place.get_by_role("button", name=name, exact=True).click()
 
 
-def edit(page: "Page", question: "Locator", text: str) -> None:
+def edit(page: Page, question: Locator, text: str) -> None:
     question.hover()
     press(question, "Edit")
     page.get_by_role("textbox", name="Edit your message").fill(text)
@@ -38,7 +31,7 @@ def edit(page: "Page", question: "Locator", text: str) -> None:
     still(page)
 
 
-def expect_call(page: "Page", question: str) -> None:
+def expect_call(page: Page, question: str) -> None:
     """The code of the first answer is of the version that is shown."""
     press(answers(page).first, "Copy as code")
     page.get_by_role("dialog").get_by_text(f"The call behind “{question}”").wait_for()
@@ -49,7 +42,7 @@ def expect_call(page: "Page", question: str) -> None:
 FOCUSED = "document.activeElement.getAttribute('aria-label')"
 
 
-def test_tried_again_three_times_every_answer_is_still_there(house: AppServer, page: "Page") -> None:
+def test_tried_again_three_times_every_answer_is_still_there(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=echo")
     talk(page, "Hello")
     for number in (2, 3, 4):
@@ -69,7 +62,7 @@ def test_tried_again_three_times_every_answer_is_still_there(house: AppServer, p
 
 
 def test_the_first_question_is_edited_and_what_followed_comes_back(
-    house: AppServer, page: "Page", browser: "Browser"
+    house: AppServer, page: Page, browser: Browser
 ) -> None:
     go(page, f"{house.url}/playground?flow=echo")
     talk(page, "One", "Two")
@@ -112,7 +105,7 @@ DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimatio
 
 @pytest.mark.parametrize("count", [2, 6])
 def test_on_a_phone_what_is_edited_stands_between_head_and_field(
-    house: AppServer, browser: "Browser", count: int
+    house: AppServer, browser: Browser, count: int
 ) -> None:
     """Of a chat that just fills the screen, whose end one follows; and of one that was scrolled up."""
     with visitor(browser, viewport={"width": 390, "height": 560}, has_touch=True) as page:

@@ -23,11 +23,9 @@ from flowground.store.runs.records import StoredMessage
 from flowground.web import sent_files
 from tests.chat_socket import open_chat
 from tests.heartbeat import stays_responsive
-from tests.house import PUBLIC, House
 from tests.open_page import flow_text
-from tests.page_socket import Browser, open_page
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.page_socket import Browser, open_browser, open_page
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
 TAKES = """
@@ -121,7 +119,6 @@ def test_a_reader_of_markdown_shows_each_line_break(bob: Browser) -> None:
     )
 
 
-@pytest.mark.anyio
 async def test_line_ends_are_found_in_time_that_grows_with_the_text() -> None:
     for text in ("`" * 200_000, "~~~\n" + "~" * 200_000 + "x", "- " * 100_000, "> " * 100_000):
 

@@ -8,7 +8,6 @@ import pytest
 
 from flowground.core.processes import ChildProcess, end_child, make_environment
 
-pytestmark = pytest.mark.anyio
 SAYS_MUCH = "import sys, time\nwhile True: sys.stdout.write('much' * 10_000)"
 
 

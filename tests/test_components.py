@@ -28,8 +28,6 @@ from tests.running import running, take_turn
 from tests.servers import ROOT
 from tests.wire import whole, wire
 
-pytestmark = pytest.mark.anyio
-
 SAID = (PastMessage("user", "my name is {text}"), PastMessage("assistant", "Hi"), PastMessage("user", "and?"))
 
 

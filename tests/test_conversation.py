@@ -14,9 +14,8 @@ from flowground.store.runs import conversations
 from tests.asking import ASKING
 from tests.chat_socket import LASTING, ChatSocket, Told, join_texts, read_text
 from tests.chats import OpenChat, open_chats
-from tests.house import PUBLIC, House
 from tests.running import chat_flow
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House
 from tests.store_databases import DATABASES
 
 FLOWS = {name: chat_flow(f"scripted:{name}", name.title()) for name in ("echo", "slow", "fail")}

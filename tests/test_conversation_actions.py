@@ -10,8 +10,8 @@ import pytest
 from tests.acting import ACTING, ASKING_FIRST, HANG, NESTED, SUM, WRONG
 from tests.chat_socket import ChatSocket, Told
 from tests.chats import OpenChat, open_chats
-from tests.house import PUBLIC, House
 from tests.open_page import flow_text
+from tests.servers import PUBLIC, House
 from tests.test_conversation import house as house
 from tests.test_conversation import opened as opened
 

@@ -13,12 +13,10 @@ from flowground.store.publications import Sharing
 from flowground.ui.shims.page_messages import SMALLEST
 from tests.chat_socket import ChatSocket, open_chat
 from tests.chats import OpenChat
-from tests.house import PUBLIC, SHARED, House, share
-from tests.page_socket import Browser
-from tests.servers import AppServer
+from tests.page_socket import Browser, open_browser
+from tests.servers import PUBLIC, SHARED, AppServer, House, share
 from tests.test_conversation import opened as opened
 from tests.test_page_sockets import LONG, remember
-from tests.tickets import open_browser
 from tests.waiting import eventually
 
 CONFIG = {

@@ -9,7 +9,6 @@ from starlette.types import Message
 
 from flowground.ui.conversation.shown import Outbox, UnsentFrames
 
-pytestmark = pytest.mark.anyio
 MOST = 64_000
 
 

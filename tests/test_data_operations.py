@@ -22,8 +22,6 @@ from tests.flow_texts import components, mistakes, wired
 from tests.heartbeat import stays_responsive
 from tests.test_components import ScriptedModels, read, run, run_no_flow
 
-pytestmark = pytest.mark.anyio
-
 ROWS = [{"n": 2, "text": "b"}, {"n": 10, "text": "a"}, {"text": "B"}]
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.none() | st.booleans() | NUMBERS | st.text()

@@ -20,8 +20,7 @@ from flowground.flows.templates import make_draft
 from flowground.store import publications
 from tests.app_page import find_by_key, open_script, press, read
 from tests.in_process import runtime_of
-from tests.organization import FLOWS, organization, sign_in
-from tests.running import chat_flow, look_at_once, running
+from tests.running import FLOWS, chat_flow, look_at_once, organization, running, sign_in
 from tests.servers import write_folder
 
 TALK = FLOWS["talk"]
@@ -69,7 +68,6 @@ async def save(runtime: Runtime, caller: Caller, text: str, before: str = TALK) 
     await flow_files.replace_flow_file(runtime.access, caller, "talk.yaml", before=digest, after=text.encode())
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("setting", "may"), [("admins", ["augusta"]), ("authors", ["augusta", "olga"]), ("nobody", [])]
 )
@@ -92,7 +90,6 @@ async def test_who_changes_a_flow_is_whom_the_settings_let_and_owns_it(
         assert file.read_text() == text
 
 
-@pytest.mark.anyio
 async def test_a_file_that_is_no_flow_is_the_admins(tmp_path: Path) -> None:
     flows = {"broken": "owners: [olga]\ncomponents: {"}
     async with organization(tmp_path, flows, config={"authors": {"may_write": "authors"}}) as acme:
@@ -101,7 +98,6 @@ async def test_a_file_that_is_no_flow_is_the_admins(tmp_path: Path) -> None:
             await flow_files.open_flow_file(acme.access, await sign_in(acme, "olga"), "broken.yaml")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("file", ["../config.yaml", "/etc/passwd", "none.yaml", "", "."])
 async def test_no_other_file_is_read_or_written(runtime: Runtime, file: str) -> None:
     with pytest.raises(FlowNotFound):
@@ -115,7 +111,6 @@ BOMB = "x: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 )
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -199,7 +194,6 @@ async def try_draft(runtime: Runtime, caller: Caller, text: str) -> None:
     await flow_files.try_flow_file(runtime.access, caller, "says.yaml", before="", content=text.encode())
 
 
-@pytest.mark.anyio
 async def test_a_draft_answers_the_playground_of_who_tries_it_and_nobody_elses(says: Runtime) -> None:
     olga, augusta = await sign_in(says, "olga"), await sign_in(says, "augusta")
     await try_draft(says, olga, saying("drafted"))
@@ -212,7 +206,6 @@ async def test_a_draft_answers_the_playground_of_who_tries_it_and_nobody_elses(s
     assert await ask(says, olga) == "saved"
 
 
-@pytest.mark.anyio
 async def test_a_draft_names_no_secret_of_the_server_that_the_file_did_not(
     says: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +221,6 @@ async def test_a_draft_names_no_secret_of_the_server_that_the_file_did_not(
     assert told == {"`${env:NAME}` is not in the file that serves: add it where the files are kept."}
 
 
-@pytest.mark.anyio
 async def test_a_draft_is_gone_when_it_is_saved_after_an_hour_and_when_there_are_many(
     says: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,7 +240,6 @@ async def test_a_draft_is_gone_when_it_is_saved_after_an_hour_and_when_there_are
     assert await ask(says, olga) == "new"
 
 
-@pytest.mark.anyio
 async def test_a_draft_with_mistakes_or_of_another_flow_is_not_tried(says: Runtime) -> None:
     olga = await sign_in(says, "olga")
     with pytest.raises(FlowError):
@@ -259,7 +250,6 @@ async def test_a_draft_with_mistakes_or_of_another_flow_is_not_tried(says: Runti
     assert await ask(says, olga) == "saved"
 
 
-@pytest.mark.anyio
 async def test_only_admins_give_a_flow_another_address_or_one_that_a_flow_had(tmp_path: Path) -> None:
     """Who is let in there, and what was said there, would be the new one's."""
     called = f"{TALK}api: {{endpoint_name: shop}}\n"
@@ -279,7 +269,6 @@ async def test_only_admins_give_a_flow_another_address_or_one_that_a_flow_had(tm
         assert {"moved", "gone", "new"} <= acme.catalogue.list_flows().keys()
 
 
-@pytest.mark.anyio
 async def test_a_file_with_mistakes_may_go_on_naming_the_secrets_that_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

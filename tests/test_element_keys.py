@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.house import House
 from tests.open_page import flow_text
 from tests.page_socket import Browser, open_page
-from tests.servers import AppServer
+from tests.servers import AppServer, House
 
 KNOWLEDGE = "knowledge: {hand__book: {uploads: true}}\n"
 HOUSE = House(

@@ -10,12 +10,10 @@ from flowground.store.runs import shared_chats
 from flowground.ui.page.parts import mark_gone
 from tests.canary import WORD, find_in_files
 from tests.chat_socket import open_chat
-from tests.house import SHARED, House
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.people import PASSWORD
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.test_access_websocket import beside
-from tests.tickets import open_browser
 from tests.waiting import eventually
 
 PASSAGE = "qpassagez"

@@ -17,8 +17,6 @@ from flowground.runs.runner import run_flow
 from tests.flow_runs import SaidBefore
 from tests.servers import SHIPPED_FLOWS
 
-pytestmark = pytest.mark.anyio
-
 NAMES = sorted(path.stem for path in SHIPPED_FLOWS.glob("*.yaml"))
 
 

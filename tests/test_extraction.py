@@ -314,7 +314,6 @@ SLOW = b"a,b\n" + b",\n" * 24_000_000
 """Rows without a text, of which none is the last that is wanted."""
 
 
-@pytest.mark.anyio
 async def test_files_that_take_long_keep_those_of_others_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extractors, "_QUICK", 1.0)
     asked = Extractors(ExtractionLimits(seconds=600))
@@ -353,7 +352,6 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> Extractors:
     return Extractors(ExtractionLimits(seconds=20))
 
 
-@pytest.mark.anyio
 async def test_people_have_their_turns_however_many_files_they_send_and_bytes_wait_outside(readers: Extractors) -> None:
     opened: list[str] = []
 
@@ -378,7 +376,6 @@ async def test_people_have_their_turns_however_many_files_they_send_and_bytes_wa
     await read("mia", "small")
 
 
-@pytest.mark.anyio
 async def test_what_took_too_long_is_remembered_and_one_persons_slow_files_have_an_end(
     readers: Extractors, monkeypatch: pytest.MonkeyPatch
 ) -> None:

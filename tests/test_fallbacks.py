@@ -20,7 +20,6 @@ from tests.stored import list_messages, list_runs
 from tests.switched import find_speaking, read_messages, switch_off, switch_on
 from tests.wire import HANG_UP, Part, Wire, chunked, whole, wire
 
-pytestmark = pytest.mark.anyio
 DOWN = whole({"error": {"message": "Overloaded"}}, status="503 Away")
 BUSY = whole({"error": {"message": "Later"}}, status="429 Busy")
 HANGS: list[Part] = [30.0]

@@ -1,19 +1,42 @@
-"""The policy of a flow's fields: what each takes, who may set it, and what edits it."""
+"""The policy of a flow's fields: what each takes, who may set it, and what edits it.
 
+Lists and mappings as tweaks: open where the author leaves them open, checked like any value, and bounded.
+
+A component with a secret field, which none of the shipped ones has: nobody is shown it, and nothing keeps it.
+
+Who may set a field, and what may fill it, are marked apart.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from flowground.core.caller import LOCAL_OWNER
-from flowground.flows.fields import FieldPolicy
+from flowground.app import runtime
+from flowground.components import COMPONENTS
+from flowground.components.base import LONGEST_TEXT, Component, Context, Output, declare
+from flowground.components.io import Kind, OutputComponent
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import TweaksRefused
+from flowground.core.values import ValueKind
+from flowground.flows.fields import FieldPolicy, list_types
+from flowground.flows.tweaks import apply_tweaks, find_changes, read_link
 from flowground.flows.wiring import WiredFlow
 from flowground.store import publications
 from flowground.store.people import members
 from flowground.store.publications import Sharing
 from tests.api.serving import serving
+from tests.app_page import find_by_label, go, read
+from tests.chat_socket import TalkHere
 from tests.flow_texts import wired
-from tests.servers import SHIPPED_FLOWS, shipped_flow
+from tests.heartbeat import stays_responsive
+from tests.in_process import runtime_of
+from tests.page_talk import talk
+from tests.servers import ROOT, SHIPPED_FLOWS, shipped_flow, write_folder
 from tests.talk import FLOW, MEMBER, OPENED, TALK
 
 
@@ -129,7 +152,6 @@ def list_probes(field: FieldPolicy) -> list[tuple[Any, bool]]:
     return found
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("sees_inside", [True, False], ids=["author", "member"])
 async def test_what_the_pane_offers_the_api_takes_and_nothing_else(tmp_path: Path, sees_inside: bool) -> None:
     """Every field of every shipped flow: open or closed as it is shown, within the bounds that are shown."""
@@ -168,3 +190,164 @@ def test_a_text_input_that_is_opened_is_asked_and_others_where_their_author_says
     opened = wired(TALK + "api: {overridable: [Topic.input_value, ChatInput.input_value, Prompt.tone]}\n")
     inputs = [(kind, policy.key) for kind, policy in opened.policy.inputs]
     assert inputs == [("text", "Topic.input_value"), ("chat", "ChatInput.input_value")]
+
+
+TEXT = """\
+components:
+  ChatInput: {type: ChatInput}
+  Route: {type: SmartRouter, input_text: "${ChatInput}", routes: {all: Everything}}
+  Rows: {type: Parser, input_data: [{text: a}]}
+  Named: {type: DataOperations, data: {text: a}, operation: Append or Update, append_update_data: {b: 1}}
+  Fed: {type: Parser, input_data: "${Named}"}
+  Out: {type: ChatOutput, input_value: "${Route.all} ${Rows} ${Fed}"}
+"""
+JSON_FLOW = wired(TEXT)
+
+
+def change(component: str, **fields: Any) -> Any:
+    request = RunRequest(tweaks={component: fields})
+    return apply_tweaks(JSON_FLOW, request, unknown="refuse").wired.components[component].model_dump()
+
+
+def test_a_list_or_a_mapping_is_taken_as_it_is() -> None:
+    assert change("Rows", input_data=[{"text": "b"}, {}])["input_data"] == [{"text": "b"}, {}]
+    assert change("Rows", input_data={"value": [{"text": "b"}]})["input_data"] == [{"text": "b"}]
+    assert change("Named", append_update_data={"value": {"c": [2]}})["append_update_data"] == {"value": {"c": [2]}}
+    both = {"value": 1, "load_from_db": True}
+    assert change("Named", append_update_data=both)["append_update_data"] == both
+    for nothing in (None, {"value": None}, {"value": None, "load_from_db": False}):
+        assert change("Named", append_update_data=nothing)["append_update_data"] == {"b": 1}
+
+
+def test_the_code_of_an_override_says_what_the_page_says() -> None:
+    given: list[Any] = [{"value": [1]}, {"value": {"value": None}}, []]
+    for data in given:
+        changed = find_changes(JSON_FLOW, {"Named": {"data": data}}, LOCAL_OWNER)
+        assert changed == {"Named": {"data": data}}
+        assert find_changes(JSON_FLOW, changed, LOCAL_OWNER) == changed
+
+
+def make_deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("component", "fields", "says"),
+    [
+        ("Rows", {"input_data": "[]"}, '`Rows.input_data` is records, a list of mappings, not "[]".'),
+        ("Rows", {"input_data": [{"text": "x" * LONGEST_TEXT}]}, "has 1,000,013 bytes as JSON; 1,000,000 is the limit"),
+        ("Named", {"append_update_data": {"a": make_deep(500)}}, "`Named.append_update_data` is nested too deeply."),
+        ("Named", {"data": {"value": 5}, "append_update_data": 5}, "is a mapping, not 5."),
+        ("Fed", {"input_data": [{"text": "b"}]}, "`Fed.input_data` is filled by `${Named}`"),
+        ("Route", {"routes": {"other": "x"}}, "The field is protected"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_the_fields_own_rule(component: str, fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(TweaksRefused, match=re.escape(says)):
+        change(component, **fields)
+
+
+async def test_a_large_tweak_stops_nobody() -> None:
+    rows = [{"text": "x", "n": number} for number in range(35_000)]
+    request = RunRequest(tweaks={"Rows": {"input_data": rows}})
+
+    async def apply() -> None:
+        apply_tweaks(JSON_FLOW, request, unknown="refuse")
+
+    await stays_responsive(apply)
+
+
+AUTHORS, TYPED = "authorsword", "typedsecret-of-25-letters"
+VAULT = """\
+name: Vault
+components:
+  ChatInput: {type: ChatInput, input_value: Hello}
+  Prompt: {type: Prompt, template: "{tone}: {said}", tone: kind, said: "${ChatInput}"}
+  Locked: {type: Locked, display_name: Safe, key: "${env:VAULT_WORD}", input_value: "${Prompt}"}
+  ChatOutput: {type: ChatOutput, input_value: "${Locked}"}
+api: {overridable: [Locked.key, Prompt.tone]}
+"""
+
+
+class Locked(OutputComponent):
+    """Says how long its key is, and passes its text on."""
+
+    type_name: ClassVar[str] = "Locked"
+    title: ClassVar[str] = "Locked"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
+    kind: ClassVar[Kind] = "text"
+
+    key: str = declare("", "Key", "A key.", secret=True)
+    input_value: str = declare("", "Text", "What is passed on.")
+
+    async def run(self, context: Context) -> Output:
+        return Output({"text": f"{len(self.key)} letters, {self.input_value}"})
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The pages, as the author sees them."""
+    monkeypatch.setenv("VAULT_WORD", AUTHORS)
+    monkeypatch.setattr(COMPONENTS, "_types", {**COMPONENTS, "Locked": Locked})
+    with runtime_of(write_folder(tmp_path, config={"default_model": "scripted"}, flows={"vault": VAULT})):
+        yield AppTest.from_file(str(ROOT / "pages" / "router.py"), default_timeout=60).run()
+
+
+def answer_of(at: AppTest) -> str:
+    return talk(go(at, "playground", flow="vault")).ask("Morning")
+
+
+def everything_drawn(at: AppTest) -> str:
+    return "\n".join(str(element.proto) for element in at.main) + read(at)
+
+
+def test_the_authors_secret_is_used_and_shown_nowhere(at: AppTest) -> None:
+    go(at, "api_access", flow="vault")
+    assert not find_by_label(at.text_input, "Key").value
+    drawn = everything_drawn(at)
+    assert ("kind" in drawn, AUTHORS in drawn) == (True, False)
+    answered = answer_of(at)
+    assert (f"{len(AUTHORS)} letters, kind: Morning" in answered, AUTHORS in everything_drawn(at)) == (True, False)
+
+
+def check_kept(folder: Path) -> None:
+    """All that was typed but the secret."""
+    kept = b"".join(file.read_bytes() for file in (folder / "data").rglob("*") if file.is_file())
+    assert (b"tonekept" in kept, TYPED.encode() in kept) == (True, False)
+
+
+def test_a_secret_that_somebody_overrides_is_used_and_written_down_nowhere(at: AppTest, tmp_path: Path) -> None:
+    go(at, "api_access", flow="vault")
+    find_by_label(at.text_input, "Key").set_value(TYPED).run()
+    find_by_label(at.text_input, "Tone").set_value("tonekept").run()
+    [link] = [code.value for code in at.code if "/playground?" in code.value]
+    assert read_link(parse_qs(urlsplit(link).query)["overrides"][0]) == {"Prompt": {"tone": "tonekept"}}
+    assert f"{len(TYPED)} letters, tonekept: Morning" in answer_of(at)
+    check_kept(tmp_path)
+
+
+def test_a_secret_is_written_down_nowhere_either_by_another_name_of_its_component(at: AppTest, tmp_path: Path) -> None:
+    tweaks = {"Safe": {"key": TYPED}, "Prompt": {"tone": "tonekept"}}
+    page = TalkHere(runtime.get(), "vault")
+    page.show()
+    assert f"{len(TYPED)} letters, tonekept: Morning" in page.ask("Morning", tweaks=tweaks)
+    check_kept(tmp_path)
+
+
+class Split(Component):
+    """A key, a name that callers may set and no reference, a text that a reference may fill and no caller."""
+
+    type_name: ClassVar[str] = "Split"
+    title: ClassVar[str] = "Split"
+    outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
+    key: str = declare("", "Key", "A key.", secret=True)
+    name: str = declare("", "Name", "A name.", literal=True)
+    text: str = declare("", "Text", "A text.", protected=True)
+
+
+def test_what_a_reference_fills_and_what_a_caller_sets_are_marked_apart() -> None:
+    marks = {field.name: (field.takes_references, field.callers_may_set) for field in list_types(Split).values()}
+    assert marks == {"key": (False, False), "name": (False, True), "text": (True, False)}

@@ -14,8 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from flowground.ui.assets import find_asset
 from flowground.ui.shims import page_messages
 from flowground.web.first_load import FirstLoad, takes_gzip
-from tests.house import PUBLIC, House
-from tests.servers import ROOT, AppServer
+from tests.servers import PUBLIC, ROOT, AppServer, House
 
 HOUSE = House(flows=["echo"], shared={"echo": PUBLIC}, config={"organization": {"name": "Acme <&> Co"}})
 
@@ -73,7 +72,6 @@ def test_a_script_is_sent_small_and_kept_for_good(house: AppServer) -> None:
     assert plain.content == answer.content == page_messages.read_file(page_messages.find_files()[path])
 
 
-@pytest.mark.anyio
 async def test_a_file_is_compressed_once_and_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For all who ask at once; for who takes no gzip a piece is held. What could not be read is read again."""
     path = max(page_messages.find_files(), key=lambda path: page_messages.find_files()[path].stat().st_size)

@@ -17,11 +17,7 @@ description: Answers.
 owners: [ada, bob]
 components:
   ChatInput: {type: ChatInput}
-  OpenAIModel-a1b2c:
-    type: LanguageModel
-    display_name: My Model
-    input_value: ${ChatInput}
-    temperature: 0.1
+  OpenAIModel-a1b2c: {type: LanguageModel, display_name: My Model, input_value: "${ChatInput}", temperature: 0.1}
   ChatOutput: {type: ChatOutput, input_value: "${OpenAIModel-a1b2c}"}
 chat:
   welcome: Hi

@@ -1,20 +1,27 @@
-"""A name that is free again brings its next bearer nothing of who had it."""
+"""A name that is free again brings its next bearer nothing of who had it.
+
+Names change and are given to others; what somebody has stays theirs, and nobody else gets any of it.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flowground.access import application_tokens, people
+from flowground.access import account, application_tokens, people
 from flowground.access.sharing import share
-from flowground.core.errors import NotSignedIn
+from flowground.app import endpoint
+from flowground.app.authorize import PersonTrying
+from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.errors import InvalidRequest, NotAllowed, NotSignedIn
 from flowground.store import tables
 from flowground.store.publications import Sharing
 from tests.canary import finish_removals
-from tests.office import DESK, Office, count_everything, give_everything
-from tests.organization import sign_in
-from tests.people import PASSWORD
-from tests.stored import list_entries
-from tests.test_member_ids import office as office
-
-pytestmark = pytest.mark.anyio
+from tests.office import DESK, Office, count_everything, give_everything, open_office
+from tests.people import HASHED, PASSWORD, make_cookie
+from tests.running import FLOWS, running, sign_in
+from tests.stored import collect_data, list_entries
 
 
 @pytest.mark.parametrize("how", ["renamed", "removed"])
@@ -97,3 +104,128 @@ async def test_whoever_leaves_takes_nothing_of_the_one_whose_id_is_their_name(of
     left = await store.read(list_entries)
     assert len(lines) > 10
     assert [entry for entry in lines if entry not in left and str(newcomer.owner) != entry.actor] == []
+
+
+FRESH = "another long phrase"
+
+
+@pytest.fixture
+async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(url, tmp_path) as opened:
+        yield opened
+
+
+async def test_whoever_is_renamed_signs_in_by_the_new_name_only_and_stays_signed_in(office: Office) -> None:
+    room = office.runtime.sign_in
+    bob = await office.add("bob")
+    cookie = await make_cookie(room, bob.id)
+    await people.rename(office.runtime.access, office.augusta, bob.id, " Robert ")
+    assert (await room.verify_cookie(cookie) or bob).id == "bob"
+    assert await office.runtime.access.recheck(bob) == bob
+    assert await room.check_password("bob", PASSWORD, "here") is None
+    robert = await room.check_password("ROBERT", PASSWORD, "here")
+    assert robert is not None
+    assert (robert.id, robert.name) == ("bob", "robert")
+    await account.change_password(office.runtime.access, bob, PASSWORD, FRESH, address="here")
+    assert await room.check_password("robert", FRESH, "here") == robert
+    entries = await office.runtime.store.read(list_entries)
+    assert ("member:augusta", "member.renamed", "bob robert") in [(e.actor, e.action, e.subject) for e in entries]
+
+
+async def test_whose_id_is_not_their_name_signs_in_and_out_as_anybody(office: Office) -> None:
+    room = office.runtime.sign_in
+    await office.add("bob")
+    await people.rename(office.runtime.access, office.augusta, "bob", "robert")
+    newcomer = await office.add("bob")
+    member = await room.check_password("bob", PASSWORD, "here")
+    assert member is not None
+    assert (member.id, member.name) == (newcomer.id, "bob")
+    cookie = await make_cookie(room, member.id)
+    caller = await room.verify_cookie(cookie)
+    assert caller is not None
+    assert (caller.id, str(caller.owner)) == (newcomer.id, f"member:{newcomer.id}")
+    assert await room.check_password(newcomer.id, PASSWORD, "here") is None, "an id is no name"
+    assert await account.sign_out(office.runtime.access, newcomer, str(caller.sign_in_id))
+    assert await room.verify_cookie(cookie) is None
+
+
+async def test_a_name_that_is_taken_or_none_is_refused(office: Office) -> None:
+    await office.add("bob")
+    no_name = dict.fromkeys(("a b", "bob~x7f3", ""), "made of small letters")
+    for name, says in {"augusta": "already a member augusta", **no_name}.items():
+        with pytest.raises(InvalidRequest, match=says):
+            await people.rename(office.runtime.access, office.augusta, "bob", name)
+    assert await office.runtime.sign_in.check_password("bob", PASSWORD, "here") is not None
+
+
+async def test_the_owners_in_a_flow_file_are_ids(office: Office) -> None:
+    """So whoever gets an owner's earlier name publishes nothing."""
+    access = office.runtime.access
+    olga = await office.add("olga", "author")
+    await people.rename(access, office.augusta, olga.id, "helga")
+    newcomer = await office.add("olga", "author")
+    wired = await access.open_flow(olga, "talk")
+    assert (access.may_publish(olga, wired), access.may_publish(newcomer, wired)) == (True, False)
+
+
+async def list_shown(office: Office) -> dict[str, str]:
+    return {member.id: member.display_name for member in await office.runtime.sign_in.roster.list_members()}
+
+
+async def test_members_and_admins_change_the_name_that_colleagues_see(office: Office) -> None:
+    access = office.runtime.access
+    bob = await office.add("bob")
+    await account.show_as(access, bob, "  Bob   the Builder ")
+    assert (await list_shown(office))["bob"] == "Bob the Builder"
+    await people.show_as(access, office.augusta, bob.id, "Robert")
+    assert (await list_shown(office))["bob"] == "Robert"
+    for bad in ("", " ", "x" * 101, "a\u202eb", "a\nb\x00"):
+        with pytest.raises(InvalidRequest, match="one line of 1 to 100"):
+            await account.show_as(access, bob, bad)
+    with pytest.raises(NotAllowed):
+        await people.show_as(access, bob, "augusta", "Anybody")
+    entries = [(e.actor, e.action, e.subject) for e in await office.runtime.store.read(list_entries)]
+    assert ("member:bob", "member.shown_as", "bob") in entries
+    assert ("member:augusta", "member.shown_as", "bob") in entries
+
+
+async def test_my_data_is_complete_after_a_rename(office: Office) -> None:
+    bob = await office.add("bob")
+    await give_everything(office, bob)
+    before: dict[str, Any] = await collect_data(office.runtime.access, bob)
+    await people.rename(office.runtime.access, office.augusta, bob.id, "robert")
+    await office.add("bob")
+    after: dict[str, Any] = await collect_data(office.runtime.access, bob)
+    assert len(before["conversations"]) == 2
+    assert all(value for name, value in before.items() if name not in ("shared_chats", "ratings", "files")), before
+    assert after == before | {"name": "robert"}
+    assert await account.delete_conversations(office.runtime.access, bob) == 2
+
+
+async def test_a_member_of_the_release_before_signs_in_by_their_id_until_renamed(office: Office) -> None:
+    """It writes no identity, here or beside."""
+    old = {"id": "ann", "display_name": "Ann", "role": "member", "active": True, "created_at": 1.0}
+    password = {"member": "ann", "hash": HASHED, "changed_at": 1.0}
+    await office.runtime.store.write(
+        lambda to: [to.execute(tables.members.insert(), old), to.execute(tables.passwords.insert(), password)]
+    )
+    room = office.runtime.sign_in
+    assert await room.check_password("ann", PASSWORD, "here") is not None
+    with pytest.raises(InvalidRequest, match="already a member ann"):
+        await room.roster.add("ann", by="tests")
+    await people.rename(office.runtime.access, office.augusta, "ann", "anna")
+    assert await room.check_password("ann", PASSWORD, "here") is None
+    member = await room.check_password("anna", PASSWORD, "here")
+    assert (member and member.id) == "ann"
+
+
+async def test_the_first_account_gets_what_the_local_owner_tried(url: str, tmp_path: Path) -> None:
+    async with running(tmp_path, FLOWS, config={"database": url}) as runtime:
+        trial = await endpoint.answer(
+            runtime, PersonTrying(LOCAL_OWNER), address="talk", ask=RunRequest("hi", session_id="s")
+        )
+        assert await trial.finish() is not None
+        member = await runtime.sign_in.roster.add_first("owner", "", PASSWORD)
+        caller = await sign_in(runtime, member.id)
+        data = await collect_data(runtime.access, caller)
+        assert [item["session"] for item in data["conversations"]] == ["s"]

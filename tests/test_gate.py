@@ -12,9 +12,8 @@ from websockets.exceptions import InvalidStatus
 from flowground.api.app import create_api
 from flowground.web.app import Web
 from tests.chat_socket import open_chat
-from tests.house import House
 from tests.page_socket import Browser, open_page
-from tests.servers import ROOT, AppServer
+from tests.servers import ROOT, AppServer, House
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
 SECRETS = [

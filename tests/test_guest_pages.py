@@ -11,10 +11,8 @@ import pytest
 
 from flowground.settings.limits import Limits
 from flowground.web.open_pages import GUEST_PAGES, GuestTurns, OpenSocket, OpenSockets, Places
-from tests.house import PUBLIC, House
-from tests.page_socket import Browser, PageSocket, open_page, say_bytes
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.page_socket import Browser, PageSocket, open_browser, open_page, say_bytes
+from tests.servers import PUBLIC, AppServer, House
 from tests.waiting import eventually
 
 LIMITS = {"guest_pages": 6, "guest_pages_per_address": 4}
@@ -134,7 +132,6 @@ def make_socket(address: str) -> OpenSocket:
     return OpenSocket({"client": (address, 1)}, nothing, nothing, largest=1)
 
 
-@pytest.mark.anyio
 async def test_a_crowd_from_many_addresses_gives_way_to_who_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of each of thirty addresses, silent for the idle time; none gives way before."""
     now = [1000.0]
@@ -153,7 +150,6 @@ async def test_a_crowd_from_many_addresses_gives_way_to_who_comes_later(monkeypa
     assert len(places._guests) == 0
 
 
-@pytest.mark.anyio
 async def test_turns_go_round_the_addresses_and_a_closed_page_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
     turns, order, now = GuestTurns(*GUEST_PAGES), list[str](), [1000.0]
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
@@ -183,7 +179,6 @@ async def test_turns_go_round_the_addresses_and_a_closed_page_takes_none(monkeyp
     await asyncio.gather(few, *flood, return_exceptions=True)
 
 
-@pytest.mark.anyio
 async def test_a_large_message_of_a_page_is_followed_by_an_empty_one() -> None:
     """So that Streamlit, which keeps the last message until the next, keeps nothing of it."""
     sent = [b"small", b"x" * 10_000, b"after"]

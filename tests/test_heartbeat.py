@@ -10,8 +10,6 @@ import pytest
 
 from tests.heartbeat import MOST, calmest, stays_responsive
 
-pytestmark = pytest.mark.anyio
-
 
 def compute(seconds: float) -> None:
     until = time.thread_time() + seconds

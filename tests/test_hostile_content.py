@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from flowground.core.caller import LOCAL_OWNER, RunRequest
-from flowground.core.events import ToolReturned, TurnFinished
+from flowground.core.events import ToolReturned
 from tests.canary import WORD
-from tests.running import running, take_turn
+from tests.running import hear_turn, read_end, running
 from tests.servers import shipped_flow
 from tests.wire import Wire, whole, wire
 
-pytestmark = pytest.mark.anyio
 SECRET = "qkeptinthevaultz"
 """What the model is never told."""
 VAULT = f"""\
@@ -90,12 +88,8 @@ async def run(folder: Path, components: dict[str, Any], message: str) -> tuple[l
 async def ask(folder: Path, flows: dict[str, str], message: str, **more: Any) -> tuple[list[ToolReturned], str]:
     """The first of these flows."""
     async with running(folder, flows, **more) as runtime:
-        wired = await runtime.access.open_flow(LOCAL_OWNER, next(iter(flows)))
-        request = RunRequest(message, session_id="s", stream=True)
-        events = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
-    end = events[-1]
-    assert isinstance(end, TurnFinished)
-    return [event for event in events if isinstance(event, ToolReturned)], end.outputs[0].text
+        events = await hear_turn(runtime, next(iter(flows)), message, stream=True)
+    return [event for event in events if isinstance(event, ToolReturned)], read_end(events).outputs[0].text
 
 
 def write_handbook(folder: Path, text: str) -> None:

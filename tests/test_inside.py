@@ -18,8 +18,7 @@ from tests.app_page import find_by_key, open_script, read
 from tests.flow_files import LARGEST
 from tests.flow_texts import mistakes
 from tests.in_process import runtime_of
-from tests.organization import organization, sign_in
-from tests.running import chat_flow, look_at_once, running
+from tests.running import chat_flow, look_at_once, organization, running, sign_in
 from tests.servers import write_folder
 
 BROKEN = """\
@@ -161,7 +160,6 @@ def test_an_address_is_made_from_the_name() -> None:
     assert [choose_address(name) for name in names] == [*names.values()]
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("template", TEMPLATES)
 async def test_what_the_local_owner_writes_can_be_opened_at_once(tmp_path: Path, template: str) -> None:
     async with running(tmp_path, {"talk": chat_flow("scripted", "Talk")}) as runtime:
@@ -188,7 +186,6 @@ def list_flow_files(folder: Path) -> set[str]:
 WRITERS = [("admins", ["augusta"]), ("authors", ["augusta", "olga", "anton"]), ("nobody", [])]
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(("setting", "may"), WRITERS)
 async def test_who_adds_flow_files_is_whom_the_settings_let(tmp_path: Path, setting: str, may: list[str]) -> None:
     async with organization(tmp_path, config={"authors": {"may_write": setting}}) as acme:
@@ -204,7 +201,6 @@ async def test_who_adds_flow_files_is_whom_the_settings_let(tmp_path: Path, sett
         assert list_flow_files(tmp_path) == {f"flows/{name}.yaml" for name in ("talk", "other", *may)}
 
 
-@pytest.mark.anyio
 async def test_on_ones_own_computer_the_owner_adds_flow_files_unless_nobody_may(tmp_path: Path) -> None:
     unproven = replace(LOCAL_OWNER, is_proven=False)
     async with running(tmp_path, {"talk": chat_flow("scripted", "Talk")}) as runtime:

@@ -15,7 +15,6 @@ from tests.canary import WORD, find_in_files
 _MARK = re.compile(rb"qq\d+x\d+qq")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("Nothing of it.")])
 async def test_a_file_that_is_gone_or_says_something_else(tmp_path: Path, change: Callable[[Path], object]) -> None:
     folder, kept = tmp_path / "flows", tmp_path / "knowledge"

@@ -12,9 +12,8 @@ from pydantic import ValidationError
 
 from flowground.app import knowledge_admin
 from flowground.app.library import LibraryTimes
-from flowground.core.caller import LOCAL_OWNER, RunRequest
+from flowground.core.caller import LOCAL_OWNER
 from flowground.core.errors import RunError
-from flowground.core.events import TurnFinished
 from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
 from flowground.knowledge.building import BuildReport
 from flowground.knowledge.searching import Hit
@@ -24,7 +23,7 @@ from flowground.tools.settings import OutgoingSettings
 from tests.documents_of_all_kinds import make_pdf
 from tests.knowledge_homes import open_homes
 from tests.run_rows import eventually
-from tests.running import running, take_turn
+from tests.running import hear_turn, read_end, running
 from tests.store_databases import DATABASES
 from tests.web_site import Site, SitePage, serve_site
 
@@ -214,15 +213,12 @@ knowledge:
 """
 
 
-@pytest.mark.anyio
 async def test_an_answer_cites_a_page_of_the_web(tmp_path: Path, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     flow = FLOW.replace("URLS", f"{site.url}/hotels, {site.url}/no")
     async with running(tmp_path, {"it": flow}, config={"outgoing": HERE}) as runtime:
         runtime.library.pace = LibraryTimes(0.05, 0.0)
         runtime.library.watcher.look_soon()
-        wired = await runtime.access.open_flow(LOCAL_OWNER, "it")
-        end = [event async for event in take_turn(runtime, LOCAL_OWNER, wired, RunRequest("So [1]."))][-1]
-        assert isinstance(end, TurnFinished)
+        end = read_end(await hear_turn(runtime, "it", "So [1]."))
         ((passage,),) = (output.citations for output in end.outputs)
         assert (passage.source, passage.title) == (f"{site.url}/hotels", "Travel & more › Hotels")
         shown = await knowledge_admin.read_knowledge(runtime, LOCAL_OWNER, "it", "web")

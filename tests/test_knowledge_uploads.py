@@ -17,11 +17,9 @@ from flowground.knowledge import KnowledgeMissing
 from flowground.store.runs import files
 from flowground.store.runs.files import AddedFiles
 from tests.chat_socket import open_chat
-from tests.house import SHARED, House
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.running import running
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
 
 FLOW = """\
@@ -163,7 +161,6 @@ def holds(folder: Path, word: bytes) -> list[str]:
     return [str(path) for path in folder.rglob("*") if path.is_file() and word in path.read_bytes().lower()]
 
 
-@pytest.mark.anyio
 async def test_what_is_removed_is_nowhere_any_more(tmp_path: Path) -> None:
     """A word of the file is looked for in all that is kept: database, files, index."""
     async with running(tmp_path, {"travel": FLOW}) as runtime:
@@ -188,7 +185,6 @@ async def test_what_is_removed_is_nowhere_any_more(tmp_path: Path) -> None:
         assert len(shown.uploads) == len(shown.indexed or ()) == 40
 
 
-@pytest.mark.anyio
 async def test_a_page_is_told_what_is_there_and_what_could_not_be_read(tmp_path: Path) -> None:
     async with running(tmp_path, {"travel": FLOW}, config={"knowledge": RULES}) as runtime:
         await runtime.library.close()  # the app would index by itself
@@ -208,7 +204,6 @@ async def test_a_page_is_told_what_is_there_and_what_could_not_be_read(tmp_path:
         assert not handbook.is_outdated
 
 
-@pytest.mark.anyio
 async def test_files_of_a_knowledge_stay_when_those_of_no_conversation_go(tmp_path: Path) -> None:
     async with running(tmp_path, {"travel": FLOW}) as runtime:
         await add_here(runtime, "hotels.md")
@@ -221,7 +216,6 @@ async def test_files_of_a_knowledge_stay_when_those_of_no_conversation_go(tmp_pa
             await knowledge_admin.remove_file(runtime, LOCAL_OWNER, "travel", "nothing", first.uploads[0].reference.id)
 
 
-@pytest.mark.anyio
 async def test_what_no_flow_names_any_more_stays_until_an_admin_deletes_it(tmp_path: Path) -> None:
     """Not while the flow's file has mistakes, nor once it is there again; for nobody else it is there at all."""
     author = Caller("member", "olga", role="author")

@@ -21,8 +21,6 @@ from tests.flow_texts import wired
 from tests.heartbeat import stays_responsive
 from tests.test_structured import Answering
 
-pytestmark = pytest.mark.anyio
-
 ROWS = [{"text": "word " * 24, "n": number} for number in range(20_000)]
 TINY: list[Any] = [{"a": 1}] * 20_000
 MANY: list[Any] = [{"a": 1}] * 370_000

@@ -1,6 +1,13 @@
-"""Who may start a run now, by a clock that is handed in."""
+"""Who may start a run now, by a clock that is handed in.
+
+What a meter knows of before, when it looks again, and what it forgets; by a clock that is handed in. What other
+processes' runs used of a minute or day is read when it is asked for, and again after a minute.
+
+What is said where a limit lets no more in: what was reached, by whom, and when there is more.
+"""
 
 import asyncio
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,19 +16,20 @@ from typing import Any
 import pytest
 
 from flowground.app.runtime import Runtime
-from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest
+from flowground.core.caller import LOCAL_OWNER, Caller, Owner, RunRequest
 from flowground.core.errors import RunLimitReached
-from flowground.runs.limits import Allowance, Tally
-from flowground.runs.meter import Limit
+from flowground.core.messages import Usage
+from flowground.runs.limits import Allowance, RunLimits, Tally, limit_reached_error, write_reset
+from flowground.runs.meter import Limit, LimitKind, LimitSubject, Remaining, RunUsage, StoredBytes
+from flowground.settings import Settings
 from flowground.store import Store, publications
 from flowground.store.publications import Sharing
 from flowground.store.runs import transcripts, turns
 from flowground.store.runs.records import RunCounts, RunRecord
 from tests.counted import MIA, NOON, Clock, begin, call, limits, refusal, visitor
 from tests.running import chat_flow, running, start_turn, watch
+from tests.store_writes import message
 from tests.stored import list_runs
-
-pytestmark = pytest.mark.anyio
 
 
 def tally(clock: Clock, *, most: int = 20_000) -> Tally:
@@ -199,3 +207,161 @@ async def test_what_a_run_costs_is_kept_where_prices_are_given(tmp_path: Path) -
         costs = [(await runtime.store.read(list_runs, flow_id=flow))[0].counts.cost for flow in flows]
         # "hello" is one token read, "You said: hello" three written; of the other model only what it reads costs.
         assert costs == [pytest.approx(31.0), pytest.approx(5e-6), 0.0]
+
+
+BYTES = Limit("person", "stored_bytes", 100, "limits.person.stored_bytes")
+
+
+async def keep(store: Store, owner: str, size: int) -> None:
+    """Another process stores so many bytes."""
+    await store.write(turns.begin_turn, flow_id="talk", owner=owner, session_id="s", message=message("x" * size))
+
+
+async def read(meter: StoredBytes, key: str, store: Store) -> float:
+    await meter.read(key, store)
+    return meter.look(key).used
+
+
+async def test_stored_bytes_are_those_of_a_member_and_their_programs(store: Store) -> None:
+    programs = str(Owner("programs", "mia"))
+    for owner, size in {str(MIA.owner): 10, programs: 20, "member:max": 40, str(visitor().owner): 5}.items():
+        await keep(store, owner, size)
+    meter = StoredBytes(BYTES, Clock().monotonic)
+    assert meter.look(str(MIA.owner)).used == 0
+    assert await read(meter, str(MIA.owner), store) == 30
+    assert await read(meter, str(visitor().owner), store) == 5
+
+
+async def test_what_is_left_is_told_from_what_was_stored_before(store: Store) -> None:
+    """By a process that has let nothing in yet."""
+    await keep(store, str(MIA.owner), 30)
+    await add(store, -20)
+    first = limits(store, Clock(), person={"stored_bytes": 100}, flow={"runs_per_minute": 2})
+    await begin(first, MIA)
+    fresh = limits(store, Clock(), person={"stored_bytes": 100}, flow={"runs_per_minute": 2})
+    [held, of_flow] = await fresh.look(MIA, ["talk"])
+    assert (held.used, held.left, held.flow_id) == (30, 70, None)
+    assert (of_flow.limit.of, of_flow.flow_id, of_flow.used) == ("flow", "talk", 1)
+    [_, of_flow] = await first.look(MIA, ["talk"])
+    assert of_flow.used == 2
+
+
+def test_a_run_costs_what_its_models_read_and_write(store: Store) -> None:
+    models = {"server": {"input": 2, "output": 10}, "server:small": {"input": 1}}
+    settings = Settings.model_validate({"prices": {"models": models}, "default_model": "server:x"})
+    counted = RunLimits(settings, store)
+    used = [(None, Usage(1_000_000, 500_000)), ("server:small", Usage(3_000_000, 1)), ("other:y", Usage(9, 9))]
+    assert counted.sum_cost(used) == pytest.approx(2 + 5 + 3)
+
+
+async def test_a_free_model_uses_no_money_and_tokens_no_runs_of_a_minute(store: Store) -> None:
+    bounds = {"person": {"money_per_day": 1, "tokens_per_day": 5}}
+    settings = Settings.model_validate({"limits": bounds, "prices": {"models": {"paid": {"input": 1}}}})
+    counted = RunLimits(settings, store, clock=Clock().monotonic, now=lambda: NOON)
+    token = Caller("token", "t", "member")
+    assert await call(counted, token) is None
+    run = counted.open(token)
+    assert run
+    await run.read("talk")
+    run.count_run("talk")
+    assert run.end([("free", Usage(2, 1))], size=9).cost == 0
+    used = {found.limit.what: found.used for found in await counted.look(token)}
+    assert used == {"tokens_per_day": 3, "money_per_day": 0}
+
+
+def test_a_run_is_counted_by_whom_and_whence_a_limit_counts_it(store: Store) -> None:
+    by_minute = limits(store, Clock(), runs_per_minute=3, public={"address_runs_per_minute": 3})
+    at_once = limits(store, Clock(), page_runs_per_minute=0, person={"runs_at_once": 3})
+    found = by_minute.open(MIA), by_minute.open(visitor(), came_from="203.0.113.9"), at_once.open(MIA, at_page=True)
+    mia, visiting, held = (one.counts for one in found if one)
+    assert (mia, held) == (RunCounts("member:mia", None), RunCounts())
+    assert (visiting.counted_as, visiting.came_from is None) == (str(visitor().owner), False)
+    assert limits(store, Clock(), page_runs_per_minute=0).open(MIA, at_page=True) is None
+
+
+KEY = "member:mia"
+
+
+async def add(store: Store, at: float, *, tokens: int = 1, holder: str = "another process") -> None:
+    """A run of KEY's that began so many seconds after noon."""
+    moment = datetime.fromtimestamp(NOON + at, UTC)
+    here: dict[str, Any] = {"flow_id": "talk", "owner": KEY, "session_id": "s"}
+    run = RunRecord(
+        str(uuid.uuid4()), "talk", "v", KEY, "s", "complete", moment, 0.1,
+        usage=Usage(tokens, 0), holder=holder, counts=RunCounts(KEY),
+    )  # fmt: skip
+    await store.write(turns.finish_turn, **here, answers=[], run=run)
+
+
+def minutes(clock: Clock) -> Tally:
+    return Tally(Limit("person", "runs_per_minute", 9, "x"), "runs", clock.monotonic, clock.wall)
+
+
+def days(clock: Clock) -> Tally:
+    return Tally(Limit("person", "tokens_per_day", 1_000, "x"), "tokens", clock.monotonic, clock.wall, longest=600)
+
+
+async def test_a_day_has_what_ended_once_and_what_may_go_on_anew(store: Store) -> None:
+    """A run of eleven minutes ago may still be written: it is a minute late at most after the longest of ten."""
+    clock = Clock()
+    for at, tokens in ((-3_600, 1), (-10, 2)):
+        await add(store, at, tokens=tokens)
+        await add(store, at, tokens=10 * tokens, holder=store.process.id)
+    tally = days(clock)
+    await tally.read(KEY, store)
+    assert tally.look(KEY).used == 33
+    await add(store, -650, tokens=100)
+    await add(store, -670, tokens=1_000)
+    for clock.passed in (60, 120):
+        await tally.read(KEY, store)
+        assert tally.look(KEY).used == 133
+    tally.count(KEY, None)
+    tally.end(KEY, RunUsage(tokens=7, money=1, size=1))
+    tally.undo(KEY, None)
+    assert (tally.look(KEY).used, tally.look(KEY).resets_in) == (140, 12 * 3_600 - 120)
+
+
+def tell(caller: Caller, of: LimitSubject, what: LimitKind, most: float, resets: int | None) -> tuple[str, str | None]:
+    found = Remaining(Limit(of, what, most, f"limits.{of}.{what}"), most, resets)
+    refused = limit_reached_error(found, caller, currency="EUR")
+    return refused.message, refused.hint
+
+
+def test_a_program_is_told_its_limit_and_the_setting() -> None:
+    for person, begins in (
+        (None, "This token may start 2 runs a minute."),
+        ("mia", "Your programs and pages may together start 2 runs a minute."),
+    ):
+        for resets_in, seconds in ((31, 31), (None, 60)):
+            told = tell(Caller("token", "t", "member", person=person), "person", "runs_per_minute", 2, resets_in)
+            hint = f"Try again in {seconds} s. The limit is set by limits.person.runs_per_minute."
+            assert told == (begins, hint)
+
+
+@pytest.mark.parametrize(
+    ("caller", "of", "hint"),
+    [
+        (MIA, "person", "The limit is 3 a minute."),
+        (Caller("token", "try:mia", "member"), "person", "The limit is 3 a minute."),
+        (MIA, "address", "Many messages are coming from your network."),
+        (MIA, "flow", "This flow answers 3 times a minute."),
+        (Caller("token", "t", "member"), "flow", "This flow answers 3 times a minute."),
+    ],
+)
+def test_a_person_is_told_when_they_may_go_on(caller: Caller, of: LimitSubject, hint: str) -> None:
+    assert tell(caller, of, "runs_per_minute", 3, 5) == ("You can send the next message in 5 s.", hint)
+
+
+def test_of_a_day_one_is_told_what_was_used_and_when_it_begins_anew() -> None:
+    used = "used the 1,000 tokens that {} may use a day; the limit resets at 00:00 UTC, in 2 h."
+    assert tell(MIA, "person", "tokens_per_day", 1_000, 7_200)[0] == f"You have {used.format('you')}"
+    assert tell(MIA, "flow", "tokens_per_day", 1_000, 7_200)[0] == f"This flow has {used.format('it')}"
+    assert "used the 0.5 EUR that you" in tell(MIA, "person", "money_per_day", 0.5, 60)[0]
+
+
+def test_the_rest_of_a_day_is_said_in_hours_and_minutes() -> None:
+    said = {3_601: "2 h", 3_600: "60 min", 7_200: "2 h", 86_400: "24 h", 61: "2 min", 60: "1 min", 3_539: "59 min"}
+    limit = Limit("person", "tokens_per_day", 1, "x")
+    found = {seconds: write_reset(Remaining(limit, 1, seconds)) for seconds in said}
+    assert found == {seconds: f"at 00:00 UTC, in {words}" for seconds, words in said.items()}
+    assert write_reset(Remaining(limit, 1, None)) == ""

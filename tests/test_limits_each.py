@@ -24,8 +24,6 @@ from tests.servers import AppServer, shipped_flow
 from tests.store_databases import DATABASES, empty_database
 from tests.stored import list_messages
 
-pytestmark = pytest.mark.anyio
-
 NO_OTHER = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 0}
 FLOWS = {"talk": chat_flow("scripted:echo"), "silent": chat_flow("scripted:silent")}
 PRICES = {"currency": "EUR", "models": {"scripted": {"input": 100_000, "output": 50_000}}}

@@ -102,7 +102,6 @@ def test_many_threads_see_whole_flows_while_files_change(folder: Folder) -> None
     assert folder.said("talk") == "14"
 
 
-@pytest.mark.anyio
 async def test_on_a_loop_a_changed_file_is_live_when_asked_for(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowground.flows.folder._LOOK_WAIT", 20)  # on a busy machine a look takes longer than 0.2 s
     folder.write("talk.yaml", text(said="one"))
@@ -114,7 +113,6 @@ async def test_on_a_loop_a_changed_file_is_live_when_asked_for(folder: Folder, m
         assert read_said(catalogue, "talk") == said
 
 
-@pytest.mark.anyio
 async def test_on_a_loop_nothing_is_read_and_what_is_there_serves(folder: Folder) -> None:
     on_the_loop, goes_on = threading.current_thread(), threading.Event()
 

@@ -15,8 +15,6 @@ from tests.flow_files import LARGEST, MOST, references
 from tests.flow_folder import read_said
 from tests.heartbeat import stays_responsive
 
-pytestmark = pytest.mark.anyio
-
 GOOD = "name: Good\ncomponents:\n  Out: {type: ChatOutput, input_value: hello}\n"
 
 

@@ -26,12 +26,11 @@ from flowground.tools.mcp import session as mcp_session
 from flowground.tools.settings import McpServerEntry
 from tests.mcp_calls import call_again, list_children, serving
 from tests.mcp_calls import opened as open_server
-from tests.running import running, start_turn, take_turn, watch
+from tests.running import hear_turn, read_end, running, start_turn, watch
 from tests.servers import ROOT, SHIPPED_FLOWS, free_port, shipped_flow
 from tests.test_mcp_named import FLOW
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.anyio
 pytest.importorskip("mcp", reason="needs mcp (requirements-mcp.txt)")
 
 SCRIPT = "tests.mcp_server"
@@ -54,15 +53,11 @@ def opened(**given: Any) -> AbstractAsyncContextManager[McpServers]:
 
 async def say(runtime: Runtime, message: str, flow: str = "it") -> list[Any]:
     """The events of one turn."""
-    wired = await runtime.access.open_flow(LOCAL_OWNER, flow)
-    request = RunRequest(input_value=message, session_id="s")
-    return [event async for event in take_turn(runtime, LOCAL_OWNER, wired, request)]
+    return await hear_turn(runtime, flow, message)
 
 
 def read_answer(events: list[Any]) -> str:
-    end = events[-1]
-    assert isinstance(end, TurnFinished)
-    return end.outputs[0].text
+    return read_end(events).outputs[0].text
 
 
 def is_running(pid: int) -> bool:

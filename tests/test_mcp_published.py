@@ -20,7 +20,6 @@ from tests.mcp_calls import call_again, list_children, opened, serving
 from tests.npm_packages import install
 from tests.servers import free_port
 
-pytestmark = pytest.mark.anyio
 pytest.importorskip("mcp", reason="needs mcp (requirements-mcp.txt)")
 
 EVERYTHING, VERSION = "@modelcontextprotocol/server-everything", "2026.8.31"

@@ -23,7 +23,6 @@ from tests.test_providers_ways import certificate, tunnels
 from tests.test_settings import refusal
 from tests.wire import Wire, whole, wire
 
-pytestmark = pytest.mark.anyio
 HERE = {"private_networks": ["127.0.0.1"]}
 ANY = Hosts(("*",))
 PAGE = whole(b"Hello", headers="Content-Type: text/plain; charset=utf-8\r\n")

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.page_socket import open_page
+from tests.page_socket import open_browser, open_page
 from tests.people import HASHED, PASSWORD
 from tests.servers import AppServer
-from tests.tickets import open_browser
 
 SAID = re.compile(r"^No admin can sign in: python -m (flowground members add NAME --role admin)$", re.MULTILINE)
 MEMBER = {"password": HASHED, "roles": ["member"]}

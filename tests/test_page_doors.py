@@ -10,11 +10,9 @@ import pytest
 from flowground.flows.tweaks import write_link
 from flowground.store.publications import Sharing
 from flowground.ui.page.parts import mark_gone
-from tests.house import House, share
-from tests.page_socket import Browser, PageSocket, open_page
+from tests.page_socket import Browser, PageSocket, open_browser, open_page
 from tests.people import CREDENTIALS
-from tests.servers import ROOT, AppServer
-from tests.tickets import open_browser
+from tests.servers import ROOT, AppServer, House, share
 from tests.waiting import eventually
 
 TALK = """\

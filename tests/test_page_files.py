@@ -12,12 +12,10 @@ from flowground.access.sign_in import SignIn
 from flowground.store import Store
 from flowground.store.runs import erasing, shared_chats, transcripts
 from tests.chats import OpenChat
-from tests.house import PUBLIC, House
-from tests.page_socket import Browser, open_page
-from tests.servers import AppServer
+from tests.page_socket import Browser, open_browser, open_page
+from tests.servers import PUBLIC, AppServer, House
 from tests.test_access_websocket import beside
 from tests.test_conversation import opened as opened
-from tests.tickets import open_browser
 from tests.waiting import eventually
 
 TAKES = """

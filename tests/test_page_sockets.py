@@ -18,12 +18,10 @@ from flowground.store.publications import Sharing
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.turns import begin_turn
 from flowground.ui.shims.page_messages import SMALLEST
-from tests.house import House
-from tests.page_socket import Browser, PageSocket, open_page, say_bytes
+from tests.page_socket import Browser, PageSocket, open_browser, open_page, say_bytes
 from tests.people import CREDENTIALS
 from tests.running import chat_flow
-from tests.servers import AppServer, shipped_flow
-from tests.tickets import open_browser
+from tests.servers import AppServer, House, shipped_flow
 from tests.waiting import eventually
 
 LONG = "é" * 200_000

@@ -17,13 +17,11 @@ from flowground.access import passwords
 from flowground.core.caller import LOCAL_OWNER
 from flowground.ui.shims.streamlit_process import OWNER, KeptPages
 from tests.app_page import find_by_label, open_script, read
-from tests.house import SHARED, House
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.people import CREDENTIALS, PASSWORD
-from tests.servers import ROOT, AppServer, write_folder
-from tests.tickets import open_browser
+from tests.servers import ROOT, SHARED, AppServer, House, write_folder
 from tests.waiting import eventually
 
 FLOWS = {"talk": flow_text("scripted:echo", "Talk", welcome="Say something.")}
@@ -223,7 +221,6 @@ class _Page:
         self.is_over = True
 
 
-@pytest.mark.anyio
 async def test_visitors_pages_do_not_push_out_members() -> None:
     kept = KeptPages(ttl_seconds=60)
     pages = [_Page(number, "member") for number in range(90)] + [_Page(number, "visitor") for number in range(200)]

@@ -56,7 +56,6 @@ def install(folder: Path, name: str, code: str, **types: str) -> None:
     (folder / "packages" / f"{name}.py").write_text(code, "utf-8")
 
 
-@pytest.mark.anyio
 @pytest.mark.usefixtures("installed")
 async def test_its_types_run_by_the_api_with_settings_tweaks_and_bounds(tmp_path: Path) -> None:
     async with serving(tmp_path, flows={"soft": FLOW}, config={"providers": {"mumble": {"times": 3}}}) as api:
@@ -84,7 +83,6 @@ def test_its_types_stand_in_docs_schema_and_forms(tmp_path: Path) -> None:
         assert "Mark" in [area.label for area in (*at.text_area, *at.text_input)]
 
 
-@pytest.mark.anyio
 @pytest.mark.usefixtures("installed")
 async def test_what_cannot_be_used_is_a_sentence_and_takes_nothing_else_down(
     tmp_path: Path, caplog: pytest.LogCaptureFixture

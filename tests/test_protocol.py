@@ -12,11 +12,9 @@ from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.state.session_state import SessionState
 
 from flowground.ui.shims.page_messages import ASKED, drop_unknown_widgets
-from tests.house import House
-from tests.page_socket import Browser, PageSocket, open_page
+from tests.page_socket import Browser, PageSocket, open_browser, open_page
 from tests.people import CREDENTIALS
-from tests.servers import ROOT, AppServer
-from tests.tickets import open_browser
+from tests.servers import ROOT, AppServer, House
 from tests.waiting import eventually
 
 HOUSE = House()

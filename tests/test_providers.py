@@ -21,10 +21,9 @@ from flowground.providers.builtin import local
 from flowground.settings import Settings
 from tests import anthropic_answers, google_answers
 from tests.chat_answers import ANSWER
-from tests.model_calls import faults_of
 from tests.opened_providers import open_providers
 from tests.tiny import TINY
-from tests.wire import wire
+from tests.wire import faults_of, wire
 
 Entry = dict[str, Any]
 
@@ -90,7 +89,6 @@ async def opened(folder: Path, kind: str, entry: Entry) -> AsyncIterator[tuple[P
     await found.close()
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_kind_answers_by_its_settings(kind: str, tmp_path: Path) -> None:
     assert kind in SERVERS, f"tests/test_providers.py has nothing in SERVERS that answers the kind {kind!r}"
@@ -99,7 +97,6 @@ async def test_each_kind_answers_by_its_settings(kind: str, tmp_path: Path) -> N
         assert answer.text.startswith(expected)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_kind_refuses_what_its_model_does_not_take_and_asks_nobody(kind: str, tmp_path: Path) -> None:
     """By what the kind says itself, and by the setting `takes`."""

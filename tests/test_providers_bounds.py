@@ -15,11 +15,8 @@ from flowground.providers.base import Completion
 from flowground.providers.connection import AT_ONCE
 from flowground.providers.openai import OpenAI
 from tests.chat_answers import ANSWER, CALL, DONE, KEY, STREAMED, USAGE, WANTED, all_of, delta, model, openai
-from tests.model_calls import fault_of, faults_of
 from tests.test_providers_ways import certificate, full_queue
-from tests.wire import HANG_UP, Part, chunked, event, whole, wire
-
-pytestmark = pytest.mark.anyio
+from tests.wire import HANG_UP, Part, chunked, event, fault_of, faults_of, whole, wire
 
 PIECES = chunked(delta("Hi"), delta(finish="stop"), end=False)
 

@@ -146,7 +146,6 @@ async def held(sent: Sequence[bytes]) -> AsyncIterator[tuple[Connection, asyncio
             await connection.aclose()
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("name", sorted(KEPT))
 async def test_a_connection_is_used_again_after_an_answer_that_keeps_it(name: str) -> None:
     async with held([ANSWERS[name], ANSWERS["in chunks"], b""]) as (connection, _):
@@ -157,7 +156,6 @@ async def test_a_connection_is_used_again_after_an_answer_that_keeps_it(name: st
         assert connection.is_usable()
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", b"zz", b"\0"])
 @pytest.mark.parametrize("is_at_once", [True, False])
 async def test_what_comes_unasked_spoils_a_connection(more: bytes, is_at_once: bool) -> None:
@@ -173,7 +171,6 @@ async def test_what_comes_unasked_spoils_a_connection(more: bytes, is_at_once: b
         assert not connection.is_usable()
 
 
-@pytest.mark.anyio
 async def test_an_answer_that_ends_it_or_half_of_one_leaves_no_connection_to_use() -> None:
     async with held([ANSWERS["closing"], b""]) as (connection, _):
         assert await ask(connection) == b"hi"
@@ -195,7 +192,6 @@ ENDLESS = {
 }
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("name", ENDLESS)
 async def test_lines_without_an_end_are_given_up(name: str) -> None:
     async with held([ENDLESS[name], b""]) as (connection, _):

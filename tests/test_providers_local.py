@@ -27,13 +27,10 @@ from flowground.providers.builtin.local import (
 )
 from flowground.providers.builtin.sources import HubFile
 from flowground.providers.builtin.weights import Weights, fetch
-from tests.model_calls import fault_of
 from tests.servers import ROOT
 from tests.tiny import DATA, TINY, all_of, call, end_of_fetch, fetched, own_file, weights_at
 from tests.waiting import eventually
-from tests.wire import whole, wire
-
-pytestmark = pytest.mark.anyio
+from tests.wire import fault_of, whole, wire
 
 
 def starts(folder: Path) -> list[str]:

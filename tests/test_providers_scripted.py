@@ -4,17 +4,13 @@ import json
 from contextlib import aclosing
 from typing import Any
 
-import pytest
-
 from flowground.core.errors import ProviderUnreachable
 from flowground.core.messages import FilePart, Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.providers.base import Completion, ModelCall, Provider, ToolSpec
 from flowground.providers.scripted import Scripted, ScriptedSettings
 from flowground.settings import Settings
-from tests.model_calls import fault_of, hear
 from tests.opened_providers import open_providers
-
-pytestmark = pytest.mark.anyio
+from tests.wire import fault_of, hear
 
 LOOK_UP = {"type": "object", "properties": {"query": {"type": "string"}, "limit": {"type": "integer"}}}
 SEARCH = ToolSpec("search", "Finds passages.", LOOK_UP)

@@ -11,10 +11,7 @@ from flowground.core.messages import Message, Reasoning, TextPart, ToolCall, Too
 from flowground.providers.base import Completion, ModelCall, ToolSpec
 from flowground.providers.event_stream import MOST_CALL_CHARS, MOST_CALLS
 from tests.chat_answers import DONE, delta, model, openai
-from tests.model_calls import fault_of, hear, hear_end
-from tests.wire import HANG_UP, chunked, whole
-
-pytestmark = pytest.mark.anyio
+from tests.wire import HANG_UP, chunked, fault_of, hear, hear_end, whole
 
 PLACE = {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]}
 WEATHER = ToolSpec("get_weather", "The weather of a city.", PLACE)

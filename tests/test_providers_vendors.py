@@ -12,10 +12,7 @@ from flowground.providers.base import Completion, ModelCall, ToolSpec
 from tests import anthropic_answers, google_answers
 from tests.anthropic_answers import PING, block, claude, named, start, stop, text, tool
 from tests.google_answers import gemini, lines, part
-from tests.model_calls import Opened, fault_of, find_sent, hear, hear_end, make_files
-from tests.wire import HANG_UP, chunked, whole
-
-pytestmark = pytest.mark.anyio
+from tests.wire import HANG_UP, Opened, chunked, fault_of, find_sent, hear, hear_end, make_files, whole
 
 Open = Callable[..., Opened]
 ASKED = (Message("system", "Be kind."), Message("user", "Hello"))

@@ -19,8 +19,6 @@ from tests.chat_answers import ANSWER, CALL, STREAMED, WANTED, all_of, model, op
 from tests.talking_servers import Talk, served
 from tests.wire import Wire, whole, wire
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:

@@ -12,10 +12,7 @@ import pytest
 from flowground.core.errors import ProviderRefused, ProviderUnreachable
 from flowground.providers.builtin.sources import HubFile, PackagePart, PackageParts, Source
 from flowground.providers.builtin.weights import QWEN, Weights, fetch, find_verified
-from tests.model_calls import fault_of
-from tests.wire import HANG_UP, Wire, whole, wire
-
-pytestmark = pytest.mark.anyio
+from tests.wire import HANG_UP, Wire, fault_of, whole, wire
 
 DATA = bytes(range(256)) * 40
 HOLDER = "import fcntl,sys;f=open(sys.argv[1],'w');fcntl.flock(f,fcntl.LOCK_EX);print(flush=True);sys.stdin.read()"

@@ -3,9 +3,8 @@
 import pytest
 
 from flowground.store.publications import Sharing
-from tests.house import PUBLIC, House, share
 from tests.page_socket import Browser, open_page
-from tests.servers import AppServer
+from tests.servers import PUBLIC, AppServer, House, share
 from tests.test_gate import SECRETS
 
 HOUSE = House(config={"sharing": {"allow_public": True}})

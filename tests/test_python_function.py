@@ -17,7 +17,6 @@ from tests.own_functions import Line, called, released
 from tests.test_api_request import load, talk
 from tests.test_settings import refusal
 
-pytestmark = pytest.mark.anyio
 CONFIG = {"functions": {"modules": ["tests.own_functions"], "seconds": 2}}
 
 

@@ -25,12 +25,10 @@ from flowground.store.migrations import ADDITIONS, migrate
 from flowground.store.people import members, tokens
 from flowground.store.runs.conversations import make_session_key
 from tests import statements_before as before
-from tests.organization import FLOWS
 from tests.people import HASHED, PASSWORD, make_cookie
-from tests.running import running
+from tests.running import FLOWS, running
 from tests.stored import list_sessions
 
-pytestmark = pytest.mark.anyio
 MEMBER = {"display_name": "Ann", "email": None, "role": "author", "active": True, "created_at": 1.0}
 
 

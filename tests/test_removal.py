@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from sqlalchemy import Connection, insert, select
 
 from flowground.app.retention import REMOVED, RetentionTask
@@ -20,7 +19,6 @@ from tests.canary import TALK, WORD, await_none, find_everywhere, finish_removal
 from tests.stored import count_presets, keep_preset, list_entries, list_sessions
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.anyio
 _r = tables.runs.c
 
 

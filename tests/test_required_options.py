@@ -51,7 +51,6 @@ def test_each_missing_one_is_named() -> None:
     )
 
 
-@pytest.mark.anyio
 async def test_the_api_refuses_such_a_run_with_a_code_and_stores_nothing(tmp_path: Path) -> None:
     async with serving(tmp_path, flows={"ticket": NEEDING}) as api:
         for query in ("", "?shape=simple", "?stream=true"):
@@ -71,7 +70,6 @@ components:
 """
 
 
-@pytest.mark.anyio
 async def test_a_flow_that_runs_it_gives_it_too_and_who_does_not_is_warned(tmp_path: Path) -> None:
     without, typo = EACH.replace(", Product: Kettle", ""), EACH.replace("Product:", "Prodct:")
     flows = {"ticket": NEEDING, "each": EACH, "each-without": without, "typo": typo}

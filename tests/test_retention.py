@@ -22,8 +22,6 @@ from tests.run_rows import eventually
 from tests.stored import list_messages, list_runs, list_sessions
 from tests.stored_chats import said
 
-pytestmark = pytest.mark.anyio
-
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=40)
 ADA = "member:ada"

@@ -9,8 +9,6 @@ from flowground.core.errors import RunError
 from tests.heartbeat import MOST
 from tests.test_components import read, run
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.mark.parametrize(
     ("operator", "text", "wanted", "is_exact", "holds"),

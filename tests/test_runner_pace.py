@@ -21,8 +21,6 @@ from tests.flow_runs import nothing_said, read_into
 from tests.meeting import Meeting
 from tests.running import chat_flow
 
-pytestmark = pytest.mark.anyio
-
 CHAT = wire(parse_flow(chat_flow("scripted:echo"), "echo.yaml"))
 
 

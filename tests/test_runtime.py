@@ -15,9 +15,6 @@ from tests.people import PASSWORD
 from tests.running import chat_flow, running, start_turn, watch
 from tests.stored import list_messages
 
-pytestmark = pytest.mark.anyio
-
-
 FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("slow", "long", "silent", "fail")}
 TWO_MODELS = """\
 components:

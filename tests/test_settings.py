@@ -1,9 +1,15 @@
-"""config.yaml: what it gives, and how it says what is wrong."""
+"""config.yaml: what it gives, and how it says what is wrong.
+
+How an organization shows itself: what config.yaml may say, and what it is told when it cannot be.
+"""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from docs.settings import settings_page
 from flowground.core.errors import ConfigError
@@ -11,7 +17,8 @@ from flowground.providers import KINDS
 from flowground.providers.builtin.local import LocalSettings
 from flowground.providers.scripted import ScriptedSettings
 from flowground.settings import GONE, Settings, find_config
-from tests.servers import ROOT
+from flowground.settings.organization import OrganizationLink
+from tests.servers import ROOT, write_folder
 
 SETTINGS = re.findall(r"^\| `([^`]+)`", settings_page(), re.MULTILINE)
 every_setting = pytest.mark.parametrize("setting", SETTINGS)
@@ -248,3 +255,49 @@ def test_no_setting_is_gone_that_exists(tmp_path: Path, name: str, caplog: pytes
     caplog.clear()
     load(tmp_path, (ROOT / "config.yaml").read_text("utf-8"))
     assert caplog.messages == []
+
+
+def load_organization(folder: Path, **organization: Any) -> Settings:
+    return Settings.load(write_folder(folder, config={"organization": organization}, flows={}))
+
+
+def test_pictures_are_counted_from_the_config_files_folder(tmp_path: Path) -> None:
+    (tmp_path / "brand").mkdir()
+    (tmp_path / "brand" / "icon.svg").write_text("<svg/>")
+    settings = load_organization(tmp_path, icon="brand/icon.svg", colors={"dark": {"primary": "#12824f"}})
+    assert settings.organization.icon == tmp_path / "brand" / "icon.svg"
+    assert (settings.organization.colors.dark.primary, settings.organization.colors.light.primary) == ("#12824f", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"logo": "logo.svg"}, "organization.logo: there is no file 'logo.svg'"),
+        ({"timezone": "Berlin"}, "organization.timezone: must be a name of the time zone database, like Europe/Berlin"),
+        ({"logo": "logo.gif"}, "organization.logo: must be an SVG, PNG, WebP or JPEG file"),
+        ({"colors": {"light": {"primary": None}}}, "colors.light.primary: should be a colour in quotes, like"),
+        ({"links": [{"title": "Terms", "url": "terms"}]}, "organization.links.0.url: must look like https://"),
+        ({"links": [{"title": "Terms"}]}, "organization.links.0.url: is missing"),
+        ({"colors": {"light": {"primray": "#000000"}}}, "did you mean primary?"),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_place(tmp_path: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load_organization(tmp_path, **given)
+    assert said.lower() in refusal.value.message.lower()
+
+
+def test_a_picture_has_a_bound(tmp_path: Path) -> None:
+    (tmp_path / "icon.png").write_bytes(b"x" * 200_001)
+    with pytest.raises(ConfigError, match="has 200001 bytes; 200000 are the most"):
+        load_organization(tmp_path, icon="icon.png")
+
+
+TAKEN = ["https://example.com/terms", "mailto:a@example.com", "/terms", "/"]
+REFUSED = ["//host", "/\\host", "\\\\host", "/\t/host", "http://host", "javascript:x", "terms", "https://a b"]
+
+
+@pytest.mark.parametrize("url", TAKEN + REFUSED)
+def test_links_lead_to_https_to_an_address_for_mail_or_into_this_site(url: str) -> None:
+    with nullcontext() if url in TAKEN else pytest.raises(ValidationError):
+        assert OrganizationLink(title="Terms", url=url).url == url

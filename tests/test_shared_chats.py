@@ -13,14 +13,12 @@ from flowground.store import Store
 from flowground.store.people import members
 from flowground.store.publications import Sharing
 from flowground.store.runs import shared_chats
-from tests.house import PUBLIC, SHARED, House, share
 from tests.open_page import flow_text
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.people import PASSWORD
-from tests.servers import AppServer
+from tests.servers import PUBLIC, SHARED, AppServer, House, share
 from tests.stored_chats import here, said, say, take_turn
 from tests.test_access_websocket import beside
-from tests.tickets import open_browser
 
 HOUSE = House(
     flows={

@@ -18,8 +18,6 @@ from flowground.store.people import members, sign_ins, tokens
 from flowground.store.people.members import Member
 from tests.people import HASHED, PASSWORD, Open, make_cookie, make_credentials
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:

@@ -12,12 +12,10 @@ from flowground.store import Store, tables
 from flowground.store.people import members, tokens
 from tests.canary import finish_removals
 from tests.config_members import ADA, OTHER, holds, id_of, rights_of, said, serve
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.people import HASHED, PASSWORD, Open, make_cookie
 from tests.servers import AppServer
-from tests.tickets import open_browser
 
-pytestmark = pytest.mark.anyio
 ALL, NONE = [True] * 4, [False] * 4
 
 

@@ -17,8 +17,6 @@ from flowground.store.people import members
 from tests.people import HASHED, PASSWORD, Open, make_credentials
 from tests.test_sign_in import url as url
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 async def sign_in(open_sign_in: Open) -> SignIn:

@@ -27,7 +27,6 @@ from tests.test_api_request import load, talk
 from tests.test_settings import refusal
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.anyio
 TABLES = [
     "CREATE TABLE orders (number INTEGER, status TEXT, price NUMERIC)",
     "INSERT INTO orders VALUES (1, 'sent', 9.5), (2, 'O''Neil {x}', NULL)",

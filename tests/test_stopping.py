@@ -17,8 +17,6 @@ from tests.stored import list_entries, list_running
 from tests.switched import find_speaking, read_messages
 from tests.test_switches import api as api
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 async def other(api: Api, tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:

@@ -25,7 +25,6 @@ from flowground.store.runs.files import StoredFile
 from tests.flow_texts import wired
 from tests.waiting import list_files
 
-pytestmark = pytest.mark.anyio
 ADA = Owner("member", "ada")
 DAY = 86_400
 

@@ -11,8 +11,7 @@ from streamlit.web.cache_storage_manager_config import create_default_cache_stor
 from streamlit.web.server.starlette.starlette_app import create_streamlit_routes
 
 from flowground.web.paths import is_served
-from tests.house import House
-from tests.servers import ROOT, AppServer
+from tests.servers import ROOT, AppServer, House
 
 OPEN = {"/_stcore/health", "/_stcore/host-config", "/media/{file_id:path}", "/app/static/{path:path}", ""}
 SHUT = {

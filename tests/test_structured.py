@@ -17,8 +17,6 @@ from tests.calling import Calling
 from tests.flow_runs import nothing_said, read_into
 from tests.flow_texts import mistakes, wired
 
-pytestmark = pytest.mark.anyio
-
 
 class Answering(Calling):
     """Answers with these texts in turn; an error among them is raised. Notes what it was asked."""

@@ -2,19 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.api.serving import serving
 from tests.chat_socket import open_chat
-from tests.house import PUBLIC, House
+from tests.open_page import Browser as Chromium
 from tests.open_page import answers, go, say, still, visitor
 from tests.page_socket import Browser
-from tests.servers import AppServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser as Chromium
+from tests.servers import PUBLIC, AppServer, House
 
 CLOCK = """
 components:
@@ -51,7 +47,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         yield server
 
 
-@pytest.mark.anyio
 async def test_a_program_is_told_the_time_of_the_organization(tmp_path: Path) -> None:
     async with serving(tmp_path, config=CONFIG, flows=FLOWS) as api:
         told = await api.text("clock", {"input_value": SAID})
@@ -76,8 +71,7 @@ def test_who_asks_on_a_page_is_told_the_time_of_their_browser(house: AppServer, 
         assert list_zones(chat.ask(SAID)) == list_told(zone)
 
 
-@pytest.mark.browser
-def test_the_page_says_the_time_zone_of_its_browser(house: AppServer, browser: "Chromium") -> None:
+def test_the_page_says_the_time_zone_of_its_browser(house: AppServer, browser: Chromium) -> None:
     with visitor(browser, timezone_id="Pacific/Auckland") as page:
         say(go(page, f"{house.url}/public_flow/clock"), "Hi")
         still(page)

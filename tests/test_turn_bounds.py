@@ -18,8 +18,6 @@ from tests.running import chat_flow, running, start_turn, watch
 from tests.stored import list_messages, list_runs
 from tests.test_turns import say
 
-pytestmark = pytest.mark.anyio
-
 FLOWS = {name: chat_flow(f"scripted:{name}") for name in ("echo", "long", "silent", "fetching")} | {
     "template": """
 components:

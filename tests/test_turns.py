@@ -22,8 +22,6 @@ from tests.run_rows import eventually
 from tests.running import chat_flow, running, start_turn, take_turn
 from tests.stored import list_messages, list_runs
 
-pytestmark = pytest.mark.anyio
-
 FLOWS = {
     "echo": chat_flow("scripted:echo"),
     "long": chat_flow("scripted:long"),

@@ -21,7 +21,6 @@ from tests.running import chat_flow
 from tests.stored import list_runs
 from tests.test_outage_process import line as line
 
-pytestmark = pytest.mark.anyio
 FLOWS = {"echo": chat_flow("scripted:echo"), "slow": chat_flow("scripted:slow"), "parrot": API_FLOWS["echo"]}
 QUICK = {"store_seconds": 1}
 SAID = " ".join("abcdefghij")

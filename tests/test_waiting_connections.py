@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.house import PUBLIC, share
-from tests.page_socket import Browser, open_page
+from tests.page_socket import Browser, open_browser, open_page
 from tests.people import CREDENTIALS
-from tests.servers import AppServer
-from tests.tickets import open_browser
+from tests.servers import PUBLIC, AppServer, share
 
 MOST = 400
 """Files the process may have open."""

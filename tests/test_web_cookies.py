@@ -6,10 +6,8 @@ import requests
 from websockets.exceptions import InvalidStatus
 
 from flowground.web.cookies import PREFIX, take_cookies
-from tests.house import PUBLIC, House
-from tests.page_socket import Browser, open_page
-from tests.servers import AppServer
-from tests.tickets import open_browser, ticket_for
+from tests.page_socket import Browser, open_browser, open_page, ticket_for
+from tests.servers import PUBLIC, AppServer, House
 
 HTTPS = {"Origin": "https://flows.example.com"}
 FOR_GOOD = ["httponly", "max-age=34560000", "path=/", "samesite=lax"]

@@ -177,7 +177,6 @@ def test_the_api_owns_whole_first_parts_and_the_pages_the_rest() -> None:
     assert [path for path in (*api, *pages) if is_api(path)] == api
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("name", ["X-Flowground-Caller", "x-flowground-page"])
 async def test_what_only_the_edge_may_say_is_dropped_from_plain_requests_too(tmp_path: Path, name: str) -> None:
     heard: list[dict[bytes, bytes]] = []

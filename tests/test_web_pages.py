@@ -2,26 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.house import SHARED, House
-from tests.open_page import STILL, fill, go, sign_in, visitor
+from tests.open_page import STILL, Browser, Page, Response, fill, go, sign_in, visitor
 from tests.page_socket import Browser as RawBrowser
 from tests.page_socket import open_page
 from tests.people import CREDENTIALS, PASSWORD
-from tests.servers import AppServer
+from tests.servers import SHARED, AppServer, House
 from tests.waiting import eventually
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Response
-
-pytestmark = pytest.mark.browser
 HOUSE = House(config={"organization": {"name": "Example *Works*"}}, shared={"memory-chatbot": SHARED})
 
 
-def test_a_share_link_asks_for_sign_in_and_comes_back_without_a_stumble(house: AppServer, page: "Page") -> None:
+def test_a_share_link_asks_for_sign_in_and_comes_back_without_a_stumble(house: AppServer, page: Page) -> None:
     answers: list[Response] = []
     complaints: list[str] = []
     page.on("response", lambda answer: answers.append(answer))
@@ -45,7 +37,7 @@ def test_a_share_link_asks_for_sign_in_and_comes_back_without_a_stumble(house: A
     assert origins <= {house.url, "data:", "blob:"}  # blob: the two lines that load the conversation's module
 
 
-def test_the_form_is_made_for_password_managers_and_says_what_is_wrong(house: AppServer, page: "Page") -> None:
+def test_the_form_is_made_for_password_managers_and_says_what_is_wrong(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=echo")
     page.get_by_role("textbox", name="Password").wait_for()
     fields = page.locator("[data-testid=stForm] input")
@@ -57,7 +49,7 @@ def test_the_form_is_made_for_password_managers_and_says_what_is_wrong(house: Ap
         page.locator(STILL).wait_for()
 
 
-def test_signing_out_reaches_every_tab_and_the_address_stays(house: AppServer, page: "Page") -> None:
+def test_signing_out_reaches_every_tab_and_the_address_stays(house: AppServer, page: Page) -> None:
     go(page, f"{house.url}/playground?flow=echo")
     sign_in(page, "augusta")
     page.get_by_text("API access").first.wait_for()  # a tab that is opened before has no cookie yet
@@ -71,7 +63,7 @@ def test_signing_out_reaches_every_tab_and_the_address_stays(house: AppServer, p
     eventually(lambda: "Echo" not in other.content())  # what stood there goes when the script has ended
 
 
-def test_the_first_account_ends_local_mode_and_signs_in_where_one_was(tmp_path: Path, browser: "Browser") -> None:
+def test_the_first_account_ends_local_mode_and_signs_in_where_one_was(tmp_path: Path, browser: Browser) -> None:
     with AppServer(tmp_path) as server, visitor(browser) as mine, visitor(browser) as other:
         link = re.search(r"Or open (\S+)", server.log)
         assert link is not None
@@ -88,7 +80,7 @@ def test_the_first_account_ends_local_mode_and_signs_in_where_one_was(tmp_path: 
         other.get_by_text("Grace Hopper").wait_for()
 
 
-def test_a_page_that_gave_its_place_away_comes_back_by_itself(tmp_path: Path, page: "Page") -> None:
+def test_a_page_that_gave_its_place_away_comes_back_by_itself(tmp_path: Path, page: Page) -> None:
     limits = {"guest_pages_per_address": 1, "request_seconds": 2}
     config = CREDENTIALS | {"limits": limits}
     with AppServer(tmp_path, config=config, flows=["echo"]) as server:

@@ -8,18 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 import requests
 
+from tests.open_page import Browser as Chromium
 from tests.open_page import answers, flow_text, go, say, visitor
 from tests.page_socket import Browser, open_page
 from tests.running import chat_flow
 from tests.servers import ROOT, AppServer, clean_environment, write_folder
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser as Chromium
 
 SILENT = chat_flow("scripted:silent")
 Command = Literal["streamlit", "uvicorn"]
@@ -134,8 +132,7 @@ def is_closed_to_newcomers(server: AppServer, *, within: float) -> bool:
     return False
 
 
-@pytest.mark.browser
-def test_an_open_page_sees_its_answer_end_while_the_process_ends(tmp_path: Path, browser: "Chromium") -> None:
+def test_an_open_page_sees_its_answer_end_while_the_process_ends(tmp_path: Path, browser: Chromium) -> None:
     words = [f"word{number}" for number in range(120)]
     with AppServer(tmp_path, flows={"slow": flow_text("scripted:slow")}) as server, visitor(browser) as page:
         go(page, f"{server.url}/playground?flow=slow")

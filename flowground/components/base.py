@@ -26,7 +26,7 @@ INPUT = "input_value"
 """The field with an input component's own input, and with what an output shows; Langflow's name."""
 STORE_MESSAGE = "should_store_message"
 """The field of Chat Input and Chat Output that keeps a turn from being stored; Langflow's name."""
-DO_NOT_STORE = "False: the turn is not stored, neither question nor answer, whatever the flow's other chats say."
+DO_NOT_STORE = "False: neither question nor answer is stored, whatever the flow's other chats say."
 NAMES_SENDER = "Who is said to have said it, in the API and where earlier messages are told."
 FIELD_MARKS = (
     "secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "model_must_set", "kind"
@@ -387,7 +387,7 @@ def declare(default: Any, title: str, description: str, **rules: Unpack[FieldRul
 def declare_model() -> Any:
     """The field `model` of a component that calls a model."""
     says = (
-        "`provider:model`, for example `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
+        "`provider:model`, like `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
         "when left out."
     )
     return declare(None, "Model", says, literal=True, protected=True)

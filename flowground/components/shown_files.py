@@ -40,7 +40,7 @@ class ShownMessage:
 
 def declare_files() -> Any:
     """The field `files` of a component that calls a model; None where nothing is connected."""
-    says = "The files that the model is shown beside the input, a reference such as `${ChatInput.files}`."
+    says = "Files shown to the model beside the input, such as `${ChatInput.files}`."
     return declare(None, "Files", says, kind="files")
 
 

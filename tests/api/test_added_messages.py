@@ -8,7 +8,6 @@ import pytest
 from tests.api.calls import Api
 from tests.api.serving import serving
 
-pytestmark = pytest.mark.anyio
 DIARY = """
 name: Diary
 components:

@@ -12,7 +12,6 @@ from tests.acting import ACTING, NESTED, SUM, WRONG
 from tests.api.calls import Api, find_message
 from tests.api.langflow_shapes import events
 
-pytestmark = pytest.mark.anyio
 OUTER = """
 components:
   ChatInput: {type: ChatInput}

@@ -26,7 +26,7 @@ components:
     query_params: {by: desk}, headers: {authorization: Bearer top-secret}, body: {why: "{why}", parts: [{all: yes}]}}
   ChatOutput: {type: ChatOutput, input_value: "${Agent}"}
 """
-pytestmark = pytest.mark.anyio
+
 ALWAYS = ASKING_FIRST.replace("confirm: true", "confirm: always")
 SERVED = {"careful": ASKING_FIRST, "each": EACH, "desk": DESK, "always": ALWAYS}
 SAID = {"input_value": SUM, "session_id": "s"}

@@ -17,7 +17,6 @@ from tests.api.langflow_shapes import recording
 from tests.api.serving import serving
 from tests.api.test_codes import table as list_statuses
 
-pytestmark = pytest.mark.anyio
 RUN = "/api/v1/run/echo"
 ORIGIN = {"origin": "http://example.com"}
 

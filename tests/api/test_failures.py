@@ -16,8 +16,6 @@ from tests.chat_answers import ANSWER
 from tests.running import chat_flow
 from tests.wire import Part, whole, wire
 
-pytestmark = pytest.mark.anyio
-
 FLOWS = {"chat": chat_flow("mine:m")}
 INVOICE = """
 components:

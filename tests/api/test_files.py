@@ -17,7 +17,6 @@ from tests.canary import WORD
 from tests.running import chat_flow
 from tests.waiting import eventually, list_files
 
-pytestmark = pytest.mark.anyio
 PNG = b"\x89PNG\r\n\x1a\n" + WORD.encode() * 40
 TAKES = """
 name: Takes files

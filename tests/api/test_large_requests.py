@@ -20,8 +20,6 @@ from tests.api.calls import Api, Line, find_message
 from tests.api.serving import serving
 from tests.heartbeat import stays_responsive
 
-pytestmark = pytest.mark.anyio
-
 MOST = 3_145_728
 
 

@@ -13,8 +13,6 @@ from tests.api.calls import Api
 from tests.api.langflow_shapes import recording
 from tests.running import start_turn, take_turn, watch
 
-pytestmark = pytest.mark.anyio
-
 SESSIONS = "/api/v1/monitor/messages/sessions"
 
 

@@ -13,7 +13,6 @@ from tests.api.calls import Api
 from tests.people import make_cookie
 from tests.stored import list_messages
 
-pytestmark = pytest.mark.anyio
 MESSAGES = "/api/v1/monitor/messages"
 Headers = Mapping[str, str]
 

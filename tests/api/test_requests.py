@@ -8,8 +8,6 @@ import pytest
 
 from tests.api.calls import Api, find_message
 
-pytestmark = pytest.mark.anyio
-
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 MULTIPART = {"content-type": "multipart/form-data; boundary=x"}
 

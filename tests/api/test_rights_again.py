@@ -18,7 +18,6 @@ from tests.api.calls import Api
 from tests.api.serving import serving
 from tests.running import chat_flow
 
-pytestmark = pytest.mark.anyio
 LASTING = FLOWS | {"long": chat_flow("scripted:long")}
 BODY = b'{"input_value": "hi"}'
 Change = Callable[[Api, str], Awaitable[object]]

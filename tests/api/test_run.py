@@ -14,7 +14,6 @@ from tests.api.calls import Api, find_message
 from tests.api.langflow_shapes import events, recording, shape
 from tests.api.serving import serving
 
-pytestmark = pytest.mark.anyio
 OUTER = """
 components:
   ChatInput: {type: ChatInput}

@@ -21,8 +21,6 @@ from tests.api.langflow_shapes import Frame, frames, join
 from tests.api.serving import serving
 from tests.running import chat_flow, look_at_once
 
-pytestmark = pytest.mark.anyio
-
 
 async def run_id(api: Api, flow: str = "spoken", body: Any = None) -> str:
     """Of a plain run that has ended."""

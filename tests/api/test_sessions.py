@@ -14,8 +14,6 @@ from flowground.store.runs.records import StoredMessage
 from tests.api.calls import Api
 from tests.api.serving import serving
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 async def api(url: str, tmp_path: Path) -> AsyncIterator[Api]:

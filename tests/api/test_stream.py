@@ -11,8 +11,6 @@ from flowground.api.stream import write_sse
 from tests.api.calls import Api, find_message
 from tests.api.langflow_shapes import events, frames, join, recording, shape
 
-pytestmark = pytest.mark.anyio
-
 
 def _first_of_each(found: Any) -> Any:
     """The first event of each kind and state; Langflow repeats complete messages, which says nothing new."""

@@ -13,7 +13,6 @@ from tests.access_matrix import token_rights
 from tests.api.calls import Api
 from tests.api.serving import serving
 
-pytestmark = pytest.mark.anyio
 FREE = """\
 name: Free
 components:

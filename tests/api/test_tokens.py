@@ -11,8 +11,6 @@ from tests.api.calls import Api
 from tests.api.langflow_shapes import recording
 from tests.api.serving import serving
 
-pytestmark = pytest.mark.anyio
-
 
 async def refusal(api: Api, headers: dict[str, str]) -> tuple[str, str]:
     """Code and hint; the status and the sentence are Langflow's in every case."""

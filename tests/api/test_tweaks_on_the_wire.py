@@ -10,8 +10,6 @@ from tests.api.calls import Api
 from tests.api.langflow_shapes import events, recording
 from tests.api.serving import serving
 
-pytestmark = pytest.mark.anyio
-
 
 async def asked(api: Api, tweaks: Any, *, flow: str = "tweaked", **more: Any) -> dict[str, Any]:
     """What each of the two models was asked, by output."""

@@ -33,13 +33,13 @@ AREAS: Mapping[str, Area] = {
     "runner": Area(
         tuple(f"flowground/runs/{name}.py" for name in ("runner", "scope", "outputs", "inner")),
         (
-            *("test_run", "test_branch", "turn_bounds", "test_agent", "test_citations", "inner_flows", "for_each"),
+            *("test_run", "test_branch", "turn_bounds", "test_agent", "test_citations", "inner_flows"),
             *("fallbacks", "conversation_actions", "decisions", "token_rights"),
         ),
     ),
     "fields": Area(
         ("flowground/flows/field*.py",),
-        ("test_fields", "secret_fields", "test_wiring", "test_schema", "test_tweaks", "test_overrides"),
+        ("test_fields", "test_wiring", "test_schema", "test_tweaks", "test_overrides"),
     ),
     "access": Area(
         ("flowground/access/__init__.py", "flowground/access/account.py", "flowground/access/[p-s]*.py"),
