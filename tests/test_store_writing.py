@@ -4,15 +4,19 @@ import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
 from flowground.core.errors import ConfigError, InvalidRequest
 from flowground.store import Store
-from tests.store_jobs import Hold
-from tests.store_writes import note, noted
+from flowground.store.runs import turns
+from flowground.store.sql import mark_job
+from tests.store_jobs import Hold, write_together
+from tests.store_writes import HERE, message, note, noted
 from tests.stored import list_entries
+from tests.stored_chats import list_texts
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +40,18 @@ async def test_a_failing_write_is_tried_once_and_takes_back_its_own_work_and_nob
         await store.write(note_and_count, "3")
     assert calls[100:] == ["3"]
     assert await noted(store) == [str(number) for number in range(100) if number % 10 != 3]
+
+
+async def test_what_fails_among_turns_of_one_round_trip_takes_back_its_own_statements(store: Store) -> None:
+    @mark_job(landed=turns.has_begun)
+    def begin_and_fail(connection: Connection, **begun: Any) -> None:
+        turns.begin_turn(connection, **begun)
+        raise LookupError("b")
+
+    jobs = zip((turns.begin_turn, begin_and_fail, turns.begin_turn), "abc", strict=True)
+    writes = [store.write(job, **HERE, message=message(said)) for job, said in jobs]
+    assert await write_together(store, *writes) == [None, "LookupError('b')", None]
+    assert await list_texts(store) == ["a", "c"]
 
 
 async def test_a_read_that_nobody_waits_for_any_more_is_not_done(store: Store) -> None:

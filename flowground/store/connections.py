@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from flowground.core.errors import ConfigError, InvalidRequest, StoreUnavailable
 from flowground.core.words import fold
 from flowground.store import tables
+from flowground.store.sql import find_driver
 
 SECONDS = 15.0
 """The longest wait for the database, where the settings have no other."""
@@ -235,7 +236,8 @@ def _make_sqlite(url: URL, *, own_ms: int, reads: bool, is_alone: bool) -> Engin
 
         @event.listens_for(engine, "begin")
         def _(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if not find_driver(connection).in_transaction:  # the writer has begun it itself
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from flowground.core.errors import StoreUnavailable
 from flowground.store.connections import DatabaseFile, ThreadConnection
 from flowground.store.outage import Outage, busy_error, explain, may_repeat, unavailable_error, unknown_outcome_error
-from flowground.store.sql import PLAIN_JOB, JobKind, open_batch
+from flowground.store.sql import PLAIN_JOB, JobKind, begin, commit, find_driver, open_batch, rollback
 
 MOST_WRITES = 4096
 """Most writes that may wait: some seconds' work. Further ones are refused at once, so that no outage fills the
@@ -181,7 +181,7 @@ class Writer:
         self._file = file
         self._after_commit = after_commit
         self.outage = Outage("written", file)
-        self._connection = ThreadConnection(engine, seconds=seconds)
+        self._connection = ThreadConnection(engine.execution_options(isolation_level="AUTOCOMMIT"), seconds=seconds)
         self._jobs = JobQueue(most=MOST_WRITES)
         self._lock = Lock()
         """Held while a job is begun or withdrawn, so that both never happen."""
@@ -270,14 +270,28 @@ class Writer:
 
     def _run_in_transaction(self, batch: Sequence[Job], *, may_be_stored: bool) -> None:
         connection = self._connection.open()
-        with connection.begin():
-            jobs = self._begin(batch)
-            if may_be_stored:
-                jobs = [job for job in jobs if not job.has_landed(connection)]
-            _run_all(connection, jobs, may_fail=len(batch) == 1)
-            if self._file:
-                self._file.require_place()
-            self._is_committing = True
+        is_one_trip = not may_be_stored and all(job.kind.is_one_way and job.is_recognizable for job in batch)
+        try:
+            with open_batch(connection) if is_one_trip else nullcontext():
+                begin(connection)
+                jobs = self._begin(batch)
+                if may_be_stored:
+                    jobs = [job for job in jobs if not job.has_landed(connection)]
+                if is_one_trip:
+                    for job in jobs:
+                        job.run(connection)
+                else:
+                    _run_all(connection, jobs, may_fail=len(batch) == 1)
+                self._commit(connection)
+        except BaseException:
+            rollback(connection)
+            raise
+
+    def _commit(self, connection: Connection) -> None:
+        if self._file:
+            self._file.require_place()
+        self._is_committing = True
+        commit(connection)
 
     def _begin(self, batch: Sequence[Job]) -> list[Job]:
         """The jobs that were not withdrawn; none of them can be withdrawn afterwards."""
@@ -301,13 +315,16 @@ def _run_all(connection: Connection, jobs: Iterable[Job], *, may_fail: bool) -> 
 
 def _run_apart(connection: Connection, job: Job) -> None:
     """Runs the job in a savepoint, so that its own failure undoes nothing else."""
+    driver = find_driver(connection)
+    driver.execute("SAVEPOINT apart")
     try:
-        with connection.begin_nested():
-            job.run(connection)
+        job.run(connection)
     except Exception as error:
         if explain(error, is_writing=True):
             raise
+        driver.execute("ROLLBACK TO SAVEPOINT apart")
         job.error = error
+    driver.execute("RELEASE SAVEPOINT apart")
 
 
 class Readers:
