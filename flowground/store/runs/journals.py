@@ -7,7 +7,7 @@ that event, or a number of characters of the answer that a streamed text continu
 out. So are passages, which the messages have, and what a person was asked.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -147,7 +147,7 @@ class _Writer:
         self._events, self._ids, self._is_replayed = events, started.answer_ids, is_replayed
         texts = {message.id: message.text for message in messages if make_storable(message.text) == message.text}
         self._answers = {name: texts[key] for name, key in started.answer_ids.items() if key in texts}
-        self._cited = {message.id: message.citations for message in messages}
+        self._cited = {message.id: message.citations for message in messages} if is_replayed else {}
         self._places = {text: f"{_MARK}!{name}" for name, text in self._answers.items()}
         if (asked := texts.get(started.user_message_id)) is not None:
             self._places[asked] = f"{_MARK}?"
@@ -159,7 +159,10 @@ class _Writer:
     def shorten_all(self) -> list[_Kept]:
         """What is kept of each event."""
         kept: list[_Kept] = []
-        said = fold(self._events).texts
+        said: defaultdict[str, str] = defaultdict(str)
+        for event in self._events:
+            if isinstance(event, Token):
+                said[event.component_id] += event.text
         whole = {name for name, text in said.items() if text and self._answers.get(name) == text}
         for event in self._events:
             if isinstance(event, Token) and event.component_id in whole:
@@ -186,10 +189,12 @@ class _Writer:
 
     def _shorten(self, event: Event) -> _Kept:
         match event:
-            case TurnStarted():
-                return self._shorten_start(event)
+            case ComponentStarted() | ModelProgress():
+                return event
             case ComponentFinished():
                 return self._shorten_step(event)
+            case TurnStarted():
+                return self._shorten_start(event)
             case ToolCalled() | ToolReturned() | ThinkingBegan() | ModelThought():
                 return self._keep_action(event) or ComponentStarted("")
             case PassagesFound():
@@ -200,8 +205,6 @@ class _Writer:
                 return ComponentStarted("")
             case TurnFinished():
                 return self._shorten_end(event)
-            case ComponentStarted() | ModelProgress():
-                return event
             case _:
                 assert_never(event)
 
@@ -220,21 +223,18 @@ class _Writer:
             kept = place
         else:
             self._beginnings[text], kept = f"{_MARK}#{self._count}", self._steps.cut(text)
-        return structs.replace(self._shorten_notes(step), text=kept)
+        return self._shorten_facts(step, kept)
 
-    def _shorten_notes(self, step: ComponentFinished) -> ComponentFinished:
-        cut = self._inner.cut
-        return structs.replace(
-            step,
-            seconds=round(step.seconds, 6),
-            at=round(step.at, 6),
-            note=cut(step.note[:TRACE_CHARS]),
-            unseen=tuple(cut(text) for text in step.unseen),
-            inner=tuple(self._shorten_inner(run) for run in step.inner),
-        )
+    def _shorten_facts(self, step: ComponentFinished, text: str) -> ComponentFinished:
+        facts: dict[str, Any] = {"seconds": round(step.seconds, 6), "at": round(step.at, 6), "text": text}
+        if step.note or step.unseen or step.inner:
+            facts["note"] = self._inner.cut(step.note[:TRACE_CHARS])
+            facts["unseen"] = tuple(map(self._inner.cut, step.unseen))
+            facts["inner"] = tuple(map(self._shorten_inner, step.inner))
+        return structs.replace(step, **facts)
 
     def _shorten_inner(self, run: InnerRun) -> InnerRun:
-        steps = tuple(structs.replace(self._shorten_notes(step), text=self._inner.cut(step.text)) for step in run.steps)
+        steps = tuple(self._shorten_facts(step, self._inner.cut(step.text)) for step in run.steps)
         error = None if run.error is None else self._inner.cut(run.error)
         return structs.replace(run, at=round(run.at, 6), seconds=round(run.seconds, 6), steps=steps, error=error)
 
