@@ -40,7 +40,7 @@ def test_a_file_becomes_a_flow() -> None:
     assert (spec.type, spec.display_name) == ("LanguageModel", "My Model")
     assert spec.fields == {"input_value": "${ChatInput}", "temperature": 0.1}
     assert spec.position == Position(7, 3)
-    assert (spec.places["temperature"].key, spec.places["temperature"].value) == (Position(11, 5), Position(11, 18))
+    assert (spec.places["temperature"].key, spec.places["temperature"].value) == (Position(7, 97), Position(7, 110))
 
     one, same = parsed(FULL), parse_flow(FULL.encode(), "other.yaml")
     assert one.version == same.version

@@ -66,7 +66,7 @@ def test_a_flow_is_connected_once() -> None:
 )
 def test_every_overridable_names_a_field_that_callers_can_set(entry: str, expected: str) -> None:
     (said,) = mistakes(f"{TALK}api:\n  overridable:\n    - {entry}\n")
-    assert reads(said, f"talk.yaml:13:{15 if 'field' in entry else 7}: {expected}")
+    assert reads(said, f"talk.yaml:9:{15 if 'field' in entry else 7}: {expected}")
     may_be = "Model.model, Prompt.template, {field: Model.stream, choices: [true]}"
     assert mistakes(f"{TALK}api: {{overridable: [{may_be}]}}\n") == []
 
