@@ -84,7 +84,7 @@ async def test_events_of_a_followed_run_are_written_soon(store: Store) -> None:
     await begin(store, "r", holder="h")
     running = RunningRuns(store, seconds=10_000)
     add(running, "r").say("One")
-    running.note_followers(["r", "of another process"])
+    running.keep_soon(["r", "of another process"])
 
     async def is_kept() -> bool:
         return await read_kept(store) == {"r answer": "One"}

@@ -145,7 +145,7 @@ class Runtime:
     def _take_notice(self, notice: str) -> None:
         kind, _, rest = notice.partition(" ")
         if kind == "follow":
-            self.running.note_followers(rest.split())
+            self.running.keep_soon(rest.split())
         elif kind == "asked" and rest == self.running.holder:
             self.switches.look_soon()
         elif kind in ("events", "began") and rest != self.running.holder:

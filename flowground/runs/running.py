@@ -240,8 +240,9 @@ class RunningRuns:
             with suppress(StoreUnavailable):  # the next writer deletes the rest
                 await self.store.write(requests.note_waiting, waiting={})
 
-    def note_followers(self, run_ids: Collection[str]) -> None:
-        """Another process follows these runs, as far as they are here: for a while their events are written soon."""
+    def keep_soon(self, run_ids: Collection[str]) -> None:
+        """For a while writes the events of these runs, as far as they are here, soon: another process follows them, or
+        a person is asked."""
         until = time.monotonic() + _FOLLOWED_SECONDS
         for here in [self._runs[run_id] for run_id in run_ids if run_id in self._runs]:
             here.followed_until = until

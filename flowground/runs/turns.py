@@ -258,6 +258,8 @@ class TurnRecord:
     def note(self, event: ComponentEvent) -> None:
         """Records the run's next event."""
         self.journal.append(event)
+        if isinstance(event, ToolWaits):
+            self.running.keep_soon([self.turn.run_id])
 
     async def finish(self, end: RunFinished) -> TurnFinished:
         """Stores the answers and returns the turn's end. Where every output was skipped, the first gets an empty

@@ -34,7 +34,7 @@ from flowground.store.runs.records import (
     make_message_row,
     make_run_row,
 )
-from flowground.store.sql import Statement, make_storable, mark_job, write_insert
+from flowground.store.sql import Statement, make_storable, mark_job, notify, write_insert
 
 OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
 """Statuses of runs that still take an answer."""
@@ -220,7 +220,8 @@ def finish_turn(
 
     A run that has ended already stays as it ended, with its answers. A run that was marked as interrupted keeps the
     mark, and its answers replace what was left. `journal` is a message's id and what
-    `journals.write_journal` wrote; `was_kept`: chunks of it were kept (`chunks.keep`) and are deleted now.
+    `journals.write_journal` wrote; `was_kept`: chunks of it were kept (`chunks.keep`): they are deleted now, and who
+    follows the run is told.
     """
     session = make_session_key(flow_id, owner, session_id)
     kind = connection.dialect.name
@@ -234,6 +235,7 @@ def finish_turn(
         add_journal(connection, message=journal[0], body=journal[1])
     if was_kept:
         _CLEAR_CHUNKS.run(connection, {"run_id": run.id})
+        notify(connection, f"events {run.holder}")
 
 
 def end_run(connection: Connection, *, run: RunRecord, may_come_yet: bool = False) -> None:
