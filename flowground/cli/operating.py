@@ -31,7 +31,7 @@ async def list_runs() -> None:
     for run in found:
         person = _find_person(run)
         who = find_name(names, person) if person else _name_nobody(run)
-        chars = f"about {run.kept_chars:,} characters" if run.kept_chars else ""
+        chars = f"{run.kept_chars:,} characters" if run.kept_chars else ""
         rows.append((run.id, run.flow_id, who, _name_via(run), write_minute(run.started_at), chars))
     print_table(("ID", "FLOW", "WHO", "BY", "SINCE", "SAID"), rows)
     if total > len(found):

@@ -24,7 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.sql import Subquery
 
 from flowground.core.caller import LOCAL_OWNER, Owner
+from flowground.core.events import Token
 from flowground.store import tables
+from flowground.store.runs import chunks
 from flowground.store.runs.erasing import is_visitors
 from flowground.store.sql import read_moment
 
@@ -37,7 +39,6 @@ _r = tables.runs.c
 _DAY = 86_400
 _MOST_REASONS = 10
 _SAMPLE = 10_000
-_c = tables.run_contents.c
 _t = tables.tokens.c
 _s = tables.sessions.c
 _m = tables.messages.c
@@ -189,7 +190,7 @@ class RunningRun:
     """A running run. Where a token began it, `token` is the token's name, and `member` its owner, None for the
     organization.
 
-    `kept_chars` is about the number of characters of its texts so far, 0 in the first half second.
+    `kept_chars` is the number of characters of its texts so far, 0 in the first half second.
     """
 
     id: str
@@ -203,21 +204,24 @@ class RunningRun:
 
 def list_running(connection: Connection, *, most: int) -> tuple[list[RunningRun], int]:
     """The newest running runs, and the number of all."""
-    chars = func.coalesce(func.length(_c.answers), 0)
     wanted = (
-        select(_r.id, _r.flow_id, _r.owner, _r.started_at, chars, _t.name, _t.owner)
-        .outerjoin_from(tables.runs, tables.run_contents, _c.run_id == _r.id)
-        .outerjoin(tables.tokens, _t.id == _r.token)
+        select(_r.id, _r.flow_id, _r.owner, _r.started_at, _t.name, _t.owner)
+        .outerjoin_from(tables.runs, tables.tokens, _t.id == _r.token)
         .where(tables.IS_RUNNING)
         .order_by(_r.started_at.desc(), _r.id)
         .limit(most)
     )
     found = [
-        RunningRun(run_id, flow_id, owner, read_moment(started_at), kept, token, member)
-        for run_id, flow_id, owner, started_at, kept, token, member in connection.execute(wanted)
+        RunningRun(run_id, flow_id, owner, read_moment(started_at), _count_chars(connection, run_id), token, member)
+        for run_id, flow_id, owner, started_at, token, member in connection.execute(wanted).all()
     ]
     count = connection.scalar(select(func.count()).select_from(tables.runs).where(tables.IS_RUNNING)) or 0
     return found, count
+
+
+def _count_chars(connection: Connection, run_id: str) -> int:
+    events = chunks.read(connection, run_id=run_id)
+    return sum(len(event.text) for event in events if isinstance(event, Token))
 
 
 def find_ids(connection: Connection, *, begin: str) -> list[str]:
