@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-WRITES = "Another server is writing this answer."
+WAITS = ".fg-wait"
+"""Where it stands that an answer is being written."""
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def answered_elsewhere(servers: tuple[AppServer, AppServer], page: "Page", flow:
         here.say("Go")
         here.read_until("started")
         page.goto(f"{second.url}/playground?flow={flow}&session={here.session}")
-        page.get_by_text(WRITES).or_(answers(page).get_by_text("word1 ")).wait_for()
+        page.locator(WAITS).or_(answers(page).get_by_text("word1 ")).wait_for()
         yield here
 
 
@@ -72,5 +73,5 @@ def test_a_server_that_takes_its_time_is_told_and_a_killed_one_leaves_an_answer_
     with answered_elsewhere(servers, page, "silent"):
         first.kill()
     still(page).get_by_role("button", name="Try again").wait_for()
-    page.get_by_text(WRITES).wait_for(state="detached")
+    page.locator(WAITS).wait_for(state="detached")
     expect_count(answers(page), 1)

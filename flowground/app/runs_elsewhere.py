@@ -1,6 +1,7 @@
 """Runs of other processes, followed by the rows in which these keep their events."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,8 +15,11 @@ from flowground.store import Store
 from flowground.store.runs import chunks, conversations, progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 
+_log = logging.getLogger(__name__)
 _LOOK_SECONDS, _TELL_SECONDS = 0.5, 5.0
 """Seconds between two looks, on PostgreSQL unless a notice comes; and between two words to those who run them."""
+_PAUSE_SECONDS = 0.02
+"""Least seconds between two looks."""
 _DEAD_SECONDS = 1.0
 """Seconds between two looks for processes that died."""
 _RUNS_PER_LOOK = 200
@@ -38,6 +42,8 @@ class RunElsewhere:
     """The names of the question's files, where an answer failed: its error may be about one of them."""
     task: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Done once the run has ended."""
+    is_alone: bool = False
+    """Whether the last look found nobody who follows it."""
     is_waiting = False
 
     @property
@@ -68,6 +74,7 @@ class RunsElsewhere:
             found = self._followed[run.id] = RunElsewhere(run, wired)
             self._told = -float("inf")
             self._news.set()
+        found.is_alone = False
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look_on())
         return found
@@ -81,15 +88,26 @@ class RunsElsewhere:
         try:
             while self._followed:
                 self._news.clear()
-                with suppress(StoreUnavailable):  # the store logs the outage
+                try:
                     await self._tell()
                     await self._look()
+                except StoreUnavailable:
+                    pass  # the store logs the outage
+                except Exception:  # noqa: BLE001 - the next look goes on
+                    _log.exception("runs of other processes could not be looked at")
+                await asyncio.sleep(_PAUSE_SECONDS)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS)
-                for followed in [one for one in self._followed.values() if not one.journal.followers]:
-                    del self._followed[followed.run.id]
+                self._drop_lonely()
         finally:
             self._task = None
+
+    def _drop_lonely(self) -> None:
+        """Drops runs that nobody followed at two looks: who opens a run follows it a moment later."""
+        for one in [*self._followed.values()]:
+            if one.is_alone and not one.journal.followers:
+                del self._followed[one.run.id]
+            one.is_alone = not one.journal.followers
 
     async def _tell(self) -> None:
         """Tells the processes of the runs that they are followed; ends runs of dead ones."""

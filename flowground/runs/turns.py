@@ -5,6 +5,7 @@ Question and run are stored when the turn begins, answers and the run's end when
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
@@ -60,6 +61,7 @@ from flowground.store import Store
 from flowground.store.runs import conversations, files, idempotency, journals, turns, versions
 from flowground.store.runs.records import RunCounts, RunRecord, RunStatus, StoredMessage
 
+_log = logging.getLogger(__name__)
 _MOST_ADDED, _MOST_ADDED_CHARS = 100, 500_000
 """Messages that one run may add, and their characters together."""
 
@@ -152,6 +154,7 @@ class TurnRecord:
     approvals: Approvals = field(init=False)
     history: TurnHistory = field(init=False)
     is_saved: bool = False
+    was_kept: bool = False
     is_counted: bool = False
     counts: RunCounts = field(default_factory=RunCounts)
 
@@ -356,12 +359,16 @@ class TurnRecord:
             usage=end.usage if isinstance(end, TurnFinished) else self.usage,
             error_code=end.code if isinstance(end, FlowgroundError) else None,
         )
-        ends: dict[str, Any] = {"run": run, "was_kept": self.running.was_kept(run.id), **self.address}
+        self.was_kept = self.was_kept or self.running.was_kept(run.id)  # a late write does not find the run there
+        ends: dict[str, Any] = {"run": run, "was_kept": self.was_kept, **self.address}
         ends["answers"] = answers if self.turn.is_kept else ()
         repeatable = self.terms.repeatable
         outcome = end or (repeatable.stop_error() if repeatable else RunStopped())
         if self.turn.is_kept:
-            ends["journal"] = self._write_journal(answers, outcome)
+            try:
+                ends["journal"] = self._write_journal(answers, outcome)
+            except Exception:  # noqa: BLE001 - the end is stored all the same
+                _log.exception("the journal of a run could not be written")
         try:
             if repeatable is None:
                 await self.store.write(turns.finish_turn, **ends)

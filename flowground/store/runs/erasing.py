@@ -230,6 +230,8 @@ def forget_contents(connection: Connection, *, before: float) -> int:
     connection.execute(delete(tables.turn_overrides).where(_o.message_id.in_(ids)))
     connection.execute(delete(tables.journals).where(_j.message.in_(row.position for row in done)))
     connection.execute(delete(tables.run_contents).where(_c.run_id.in_(runs), _c.run_id.not_in(_RUNNING)))
+    left = tables.run_events.c.run  # of runs whose end was stored without them
+    connection.execute(delete(tables.run_events).where(left.in_(runs), left.not_in(_RUNNING)))
     if after is None:
         connection.execute(insert(tables.forgotten_to).values(what=_WHAT, position=done[-1].position))
     else:
