@@ -17,7 +17,7 @@ GROWING = (
 FEW = (
     *("members", "identities", "passwords", "config_entries", "member_groups", "removals"),
     *("publications", "audiences", "switches", "marks", "forgotten_to", "loose_files"),
-    *("stop_requests", "passed_decisions", "waiting_calls"),
+    "run_requests",
 )
 """Tables with some rows a person, a group, a flow or a run that is to stop; searches for a word in names read them."""
 _SCANNED = re.compile(r"SCAN (?P<alias>\w+)(?: USING (?:COVERING )?INDEX (?P<index>\w+))?")

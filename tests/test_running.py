@@ -6,12 +6,12 @@ from typing import Any, cast
 import pytest
 
 from flowground.core.errors import StoreUnavailable
-from flowground.core.events import Token, ToolCalled, ToolWaits
+from flowground.core.events import Token, ToolWaits
 from flowground.core.messages import join_surrogates
 from flowground.runs.journal import Journal
 from flowground.runs.running import RunningRuns
 from flowground.store import Store
-from flowground.store.runs import chunks, progress, requests, turns
+from flowground.store.runs import chunks, progress, turns
 from tests.run_rows import HERE, begin, eventually, has_status, started, statuses
 
 pytestmark = pytest.mark.anyio
@@ -63,21 +63,6 @@ async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
     assert running.was_kept("r")
     running.discard("r")
     await running.close()
-
-
-async def test_calls_that_wait_are_told_of_runs_that_go_on(store: Store) -> None:
-    calls = [ToolWaits(ToolCalled("", "", "", "Pay", {}, 0, number), "{}", "d", 9.0, sends="me") for number in (1, 2)]
-
-    async def note(waiting: dict[str, list[ToolWaits]]) -> list[list[ToolWaits]]:
-        await store.write(requests.note_waiting, waiting=waiting)
-        return [await store.read(requests.list_waiting, run_id=run) for run in ("r", "s", "gone")]
-
-    for run in ("r", "s"):
-        await begin(store, run, holder="h")
-    assert await note({"r": calls[::-1], "gone": calls}) == [calls, [], []]
-    assert await note({"s": calls[:1]}) == [calls, calls[:1], []]
-    assert await note({"s": []}) == [calls, [], []]
-    assert await note({"r": calls[1:]}) == [calls[1:], [], []]
 
 
 async def test_events_of_a_followed_run_are_written_soon(store: Store) -> None:

@@ -8,7 +8,6 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import Connection, inspect
 
-from flowground.core.events import ToolCalled, ToolWaits
 from flowground.store import tables
 from flowground.store.connections import Database
 from flowground.store.migrations import migrate
@@ -54,7 +53,6 @@ EXPLAINED: dict[str, Any] = {"labels": ["wrong"], "reason": "No", "shares_conver
 OWNERS = {"owners": ["member:ada", "person:ada"]}
 FLOWS = ["echo", "talk"]
 DECISION = requests.PassedDecision("r", 1, "digest", "once")
-WAITS = ToolWaits(ToolCalled("Agent", "c", "Sums", "Sums", {}, 0, 1), "{}", "digest", 9.0)
 RATINGS = (
     *(FeedbackFilter(), FeedbackFilter("bad", since=1.0)),
     *(FeedbackFilter(is_explained=True), FeedbackFilter("good", is_explained=True)),
@@ -84,9 +82,9 @@ JOBS = [
     *(one(idempotency.find_kept_run, run_id="r"), one(usage.list_running, most=50)),
     *(one(usage.find_ids, begin="r"), one(requests.ask_stop, run_id="r", kind="own", by="member:ada")),
     *(one(requests.ask_stops, **OWNERS), one(requests.read_orders, holder="h")),
-    *each({"passed": DECISION}, requests.pass_on, requests.read_outcome, requests.drop),
+    *each({"passed": DECISION}, requests.pass_on, requests.read_outcome),
     one(requests.note_outcomes, outcomes={DECISION: "taken"}),
-    *(one(requests.note_waiting, waiting={"r": [WAITS]}), one(requests.list_waiting, run_id="r")),
+    one(requests.follow, runs=["r"]),
     *(one(usage.sum_runs, of=of, unit="tokens", holder="h") for of in COUNTED),
     # Files
     one(files.find_named, owners=["member:ada"], flow_id="echo", name="a.txt", second=9),

@@ -23,7 +23,6 @@ from flowground.core.events import (
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.journal import Journal
 from flowground.runs.repeatable_run import AnswerGone, IdempotencyKeyReused, RunInterrupted, RunUnfinished
-from flowground.runs.running import Interruptions
 from flowground.store import Store
 from flowground.store.runs import idempotency
 from flowground.store.runs.idempotency import IdempotencyKey, KeptRun, read_receipt
@@ -231,7 +230,6 @@ class IdempotencyCache:
     `seconds` is how long a repeat waits for a first request that another process answers."""
 
     store: Store
-    interruptions: Interruptions
     find_live: Callable[[str], LiveTurn | None]
     seconds: float
     _waiting: Counter[Owner] = field(default_factory=Counter)
@@ -264,9 +262,8 @@ class IdempotencyCache:
                 return turn
             kept = await self.store.read(idempotency.find_kept_run, run_id=taken.run_id)
             if kept and kept.run.status == "running":
-                if kept.run.holder == self.store.process.id or not await self.interruptions.end_left_runs():
-                    return taken.run_id
-            elif kept and kept.was_given_up:  # its begin was stored after it was given up
+                return taken.run_id
+            if kept and kept.was_given_up:  # its begin was stored after it was given up
                 await self.store.write(idempotency.release, key_id=idempotency_key.id, run_id=taken.run_id)
             elif kept and (replayed := _replay(kept)):
                 return replayed

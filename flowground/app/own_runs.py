@@ -8,11 +8,11 @@ from typing import NamedTuple
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller
 from flowground.core.errors import DecidedElsewhere, RunElsewhere, RunNotFound
-from flowground.core.events import ToolWaits
+from flowground.core.events import ToolWaits, list_waiting_calls
 from flowground.core.messages import Decision
 from flowground.runs.scope import NothingWaits
 from flowground.store import Store
-from flowground.store.runs import conversations, progress, requests, session_lists
+from flowground.store.runs import chunks, conversations, progress, requests, session_lists
 from flowground.store.runs.records import RunRecord
 from flowground.store.runs.requests import PassedDecision
 
@@ -32,7 +32,7 @@ class DecidedCall(NamedTuple):
 async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     """The caller's own run, of a flow that they may run; a person's runs began by any of their tokens or pages.
 
-    Admins and authors also find runs of deleted flows. A run whose process died is ended first. Raises RunNotFound.
+    Admins and authors also find runs of deleted flows. Raises RunNotFound.
     """
     run = await runtime.store.read(progress.find_run, run_id=run_id) if _RUN_ID.fullmatch(run_id) else None
     owners: Sequence[str] = [str(caller.owner)]
@@ -43,8 +43,6 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     reach = await runtime.access.list_reach(caller)
     if reach is not None and run.flow_id not in reach:
         raise RunNotFound(run_id)
-    if run.status == "running" and run.holder != runtime.running.holder and await runtime.interruptions.end_left_runs():
-        return await runtime.store.read(progress.find_run, run_id=run_id) or run
     return run
 
 
@@ -89,10 +87,11 @@ async def decide(runtime: Runtime, caller: Caller, run_id: str, decided: Decided
 
 
 async def list_waiting(runtime: Runtime, run: RunRecord) -> Sequence[ToolWaits]:
-    """Calls of a run that wait for a person; those of another process appear within half a second."""
+    """Calls of a run that wait for a person; those of another process appear within a quarter of a second, where
+    messages of the run are stored."""
     if run.holder == runtime.running.holder:
         return runtime.running.list_waiting(run.id)
-    return await runtime.store.read(requests.list_waiting, run_id=run.id)
+    return list_waiting_calls(await runtime.store.read(chunks.read, run_id=run.id))
 
 
 async def _pass_on(store: Store, passed: PassedDecision) -> None:
@@ -100,7 +99,6 @@ async def _pass_on(store: Store, passed: PassedDecision) -> None:
     await store.write(requests.pass_on, passed=passed)
     for number in range(_POLLS):
         if outcome := await store.read(requests.read_outcome, passed=passed):
-            await store.write(requests.drop, passed=passed)
             if outcome == "nothing_waits":
                 raise NothingWaits
             return

@@ -10,18 +10,15 @@ from dataclasses import dataclass, field
 from flowground.core.errors import StoreUnavailable
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.journal import Journal
-from flowground.runs.running import Interruptions
 from flowground.store import Store
-from flowground.store.runs import chunks, conversations, progress
+from flowground.store.runs import chunks, conversations, progress, requests
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 _log = logging.getLogger(__name__)
-_LOOK_SECONDS, _TELL_SECONDS = 0.5, 5.0
+_LOOK_SECONDS, _TELL_SECONDS = 0.25, 5.0
 """Seconds between two looks, on PostgreSQL unless a notice comes; and between two words to those who run them."""
 _PAUSE_SECONDS = 0.02
 """Least seconds between two looks."""
-_DEAD_SECONDS = 1.0
-"""Seconds between two looks for processes that died."""
 _RUNS_PER_LOOK = 200
 _CHARS_PER_LOOK = 1_000_000
 """Most runs of one look, and most characters that it reads. Runs that waited longest come first."""
@@ -55,13 +52,13 @@ class RunsElsewhere:
     """The followed runs of other processes, on the runtime's loop: all are polled in one read, and none is while nobody
     follows."""
 
-    def __init__(self, store: Store, interruptions: Interruptions) -> None:
-        self._store, self._interruptions = store, interruptions
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._followed: dict[str, RunElsewhere] = {}
         """By run; runs that were looked at last are at the end."""
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
-        self._looked_for_dead = self._told = -float("inf")
+        self._told = -float("inf")
 
     def look_soon(self) -> None:
         """Looks at once: events were written."""
@@ -110,14 +107,11 @@ class RunsElsewhere:
             one.is_alone = not one.journal.followers
 
     async def _tell(self) -> None:
-        """Tells the processes of the runs that they are followed; ends runs of dead ones."""
+        """Tells the processes of the runs that they are followed."""
         now = time.monotonic()
-        if now - self._told > _TELL_SECONDS and self._store.process.find_descriptor() is not None:
+        if now - self._told > _TELL_SECONDS:
             self._told = now
-            await self._store.write(chunks.follow, runs=[*self._followed][:_RUNS_PER_LOOK])
-        if now - self._looked_for_dead > _DEAD_SECONDS:
-            self._looked_for_dead = now
-            await self._interruptions.end_left_runs()
+            await self._store.write(requests.follow, runs=[*self._followed][:_RUNS_PER_LOOK])
 
     async def _look(self) -> None:
         followed = [*self._followed.values()][:_RUNS_PER_LOOK]

@@ -74,6 +74,8 @@ from flowground.tools.search import WebSearches
 _PAGES = ExtractionLimits(file_bytes=3_200_000, text_chars=500_000, memory_bytes=500_000_000, seconds=20)
 _SECONDS = 2.0
 _FRESH = 1.5
+_POLLED_SECONDS = 0.25
+"""As `_SECONDS`, where another process uses the database and no notice tells of its requests."""
 """Multiples of the seconds between two checks for which what was read counts as current."""
 _ROUTERS = (os.path.join(folder, "pages", "router.py") for folder in sys.path)
 APP_FOLDER = Path(next(filter(os.path.isfile, _ROUTERS), "pages/router.py")).parents[1].resolve()
@@ -114,16 +116,14 @@ class Runtime:
         self.running = RunningRuns(self.store)
         self.switches = Switches(self.store, self.running, self.models)
         self.interruptions = Interruptions(self.store)
-        self.rights, self.elsewhere = RightsWatch(self.store), RunsElsewhere(self.store, self.interruptions)
+        self.rights, self.elsewhere = RightsWatch(self.store), RunsElsewhere(self.store)
         self._page_turns: dict[tuple[str, str, str], LiveTurn] = {}
         self.on_page_turn: Callable[[LiveTurn], None] = lambda _: None
         """Called with every turn that begins on a page, before its first event."""
         self.test_reports: dict[str, FlowTestReport] = {}
         """Flow id -> the report of the last tests that ran on a page."""
         self._stream_turns = StreamTurns()
-        self.repeats = IdempotencyCache(
-            self.store, self.interruptions, self.find_stream_turn, seconds=settings.limits.resume_seconds
-        )
+        self.repeats = IdempotencyCache(self.store, self.find_stream_turn, seconds=settings.limits.resume_seconds)
         self._tasks: set[asyncio.Task[object]] = set()
         self.is_stopping = False
         """Whether running turns are being cancelled because the process shuts down."""
@@ -144,9 +144,7 @@ class Runtime:
 
     def _take_notice(self, notice: str) -> None:
         kind, _, rest = notice.partition(" ")
-        if kind == "follow":
-            self.running.keep_soon(rest.split())
-        elif kind == "asked" and rest == self.running.holder:
+        if kind == "asked" and rest == self.running.holder:
             self.switches.look_soon()
         elif kind in ("events", "began") and rest != self.running.holder:
             self.elsewhere.look_soon()
@@ -358,6 +356,8 @@ class Switches:
         self.on_change: Callable[[], None] = lambda: None
         """Called after something was switched off or on, once its runs are being ended."""
         models.is_off = self._is_provider_off
+        self._followed: Mapping[str, float] = {}
+        """Run id -> when another process said last that it follows it."""
         self._looked = -float("inf")
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -445,7 +445,10 @@ class Switches:
 
     def _set_timer(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._begin_look)
+            process = self._store.process
+            is_polled = not process.has_notices and process.has_others()
+            seconds = min(_POLLED_SECONDS, self._seconds) if is_polled else self._seconds
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._begin_look)
 
     def look_soon(self) -> None:
         """Looks at once: something was asked of a run of this process."""
@@ -471,6 +474,8 @@ class Switches:
             self._apply(orders.off, orders.stops)
             if outcomes := {passed: self._take_decision(passed) for passed in orders.decisions}:
                 await self._store.write(requests.note_outcomes, outcomes=outcomes)
+            self._running.keep_soon(dict(orders.followed.items() - self._followed.items()))
+            self._followed = orders.followed
         self._looked = time.monotonic()
 
     def _take_decision(self, passed: PassedDecision) -> Outcome:

@@ -375,6 +375,17 @@ def fold(events: Iterable[Event]) -> TurnView:
     return view
 
 
+def list_waiting_calls(events: Iterable[Event]) -> list[ToolWaits]:
+    """The calls that wait for a person after these events."""
+    waiting: dict[int, ToolWaits] = {}
+    for event in events:
+        if isinstance(event, ToolWaits):
+            waiting[event.called.number] = event
+        elif isinstance(event, ToolReturned):
+            waiting.pop(event.called.number, None)
+    return [call for call in waiting.values() if not call.is_decided]
+
+
 def bound_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """A call's arguments as they are shown and kept: of very long ones the beginning of their JSON, under the key
     ""."""

@@ -14,8 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec import structs
-
 from flowground.core.errors import RunError, RunStopped, StoreUnavailable
 from flowground.core.events import ToolWaits
 from flowground.core.messages import Decision, Usage
@@ -23,7 +21,7 @@ from flowground.core.words import count
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.journal import Journal
 from flowground.store import Store
-from flowground.store.runs import chunks, conversations, progress, requests
+from flowground.store.runs import chunks, conversations, progress
 from flowground.store.runs.chunks import Chunk
 
 _log = logging.getLogger(__name__)
@@ -38,11 +36,14 @@ _MOST_LATE = 1_000
 _SETTLED = 2.0
 """Multiples of the store's longest wait after which every run that began before is known to run or not."""
 _STOP_SECONDS = 10.0
-_FOLLOWED_SECONDS, _FLUSH_SECONDS = 10.0, 0.05
-"""How long a run counts as followed by another process, and seconds between two writes of its events then."""
+_FOLLOWED_SECONDS, _FLUSH_SECONDS, _POLLED_SECONDS = 10.0, 0.05, 0.25
+"""How long a run counts as followed by another process, and seconds between two writes of its events then, where
+notices tell of them and where these are polled."""
 _MOST_ALLOWED = 10_000
 _AGAIN = 1.0
 """Seconds between two attempts to take a lost lock again."""
+_DEAD_SECONDS = 0.5
+"""Seconds between two looks for processes that died."""
 
 
 class RunningTurn(Protocol):
@@ -135,8 +136,6 @@ class RunningRuns:
         """When an end of a run was dropped last because too many waited, in seconds since 1970."""
         self._wrote_all = time.monotonic()
         """Monotonic time of the last write of all texts; newer runs get an earlier first write."""
-        self._published_waiting: dict[str, tuple[str, ...]] = {}
-        """Run id -> digests of its waiting calls, as they were written for other processes."""
         self._followed_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -236,9 +235,6 @@ class RunningRuns:
             self._timer.cancel()
         if self._writing:
             await asyncio.wait([self._writing])
-        if self._published_waiting:
-            with suppress(StoreUnavailable):  # the next writer deletes the rest
-                await self.store.write(requests.note_waiting, waiting={})
 
     def keep_soon(self, run_ids: Collection[str]) -> None:
         """For a while writes the events of these runs, as far as they are here, soon: another process follows them, or
@@ -255,12 +251,13 @@ class RunningRuns:
     def _set_timer(self) -> None:
         if self._timer is None:
             is_followed = time.monotonic() < self._followed_until
-            seconds = _FLUSH_SECONDS if is_followed else self._seconds * _SOON / 2
+            soon = _FLUSH_SECONDS if self.store.process.has_notices else _POLLED_SECONDS
+            seconds = soon if is_followed else self._seconds * _SOON / 2
             self._timer = asyncio.get_running_loop().call_later(seconds, self._keep)
 
     def _keep(self) -> None:
         self._timer = None
-        if not (self._runs or self._late or self._dropped_at or self._published_waiting):
+        if not (self._runs or self._late or self._dropped_at):
             return
         self._set_timer()
         if self._writing and not self._writing.done():
@@ -270,18 +267,8 @@ class RunningRuns:
         if is_time:
             self._wrote_all = now
         grown = self._collect(began_by=now - self._seconds * _SOON, is_time=is_time)
-        waiting = self._collect_waiting()
-        if grown or waiting or (is_time and (self._late or self._dropped_at)):
-            self._writing = asyncio.ensure_future(self._write(grown, waiting))
-
-    def _collect_waiting(self) -> dict[str, Sequence[ToolWaits]]:
-        """The waiting calls of runs for which they differ from what was written for other processes."""
-        now = {run_id: _list_publishable(here.run) for run_id, here in self._runs.items()}
-        gone = [run_id for run_id in self._published_waiting if run_id not in now]
-        found = {
-            run_id: calls for run_id, calls in now.items() if _sum_up(calls) != self._published_waiting.get(run_id, ())
-        }
-        return found | dict.fromkeys(gone, ())
+        if grown or (is_time and (self._late or self._dropped_at)):
+            self._writing = asyncio.ensure_future(self._write(grown))
 
     def _collect(self, *, began_by: float, is_time: bool) -> list[Chunk]:
         """Events that are not written yet; unless `is_time`, only of runs of which nothing was written, and of followed
@@ -303,12 +290,8 @@ class RunningRuns:
             self._runs[run_id] = self._runs.pop(run_id)
         return found
 
-    async def _write(self, grown: Sequence[Chunk], waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
+    async def _write(self, grown: Sequence[Chunk]) -> None:
         with suppress(StoreUnavailable):  # the store has logged it; the next write has more
-            if waiting:
-                await self.store.write(requests.note_waiting, waiting=waiting)
-                published = self._published_waiting | {run_id: _sum_up(calls) for run_id, calls in waiting.items()}
-                self._published_waiting = {run_id: digests for run_id, digests in published.items() if digests}
             if grown:
                 await self.store.write(chunks.keep, chunks=grown, holder=self.holder)
             for chunk in grown:
@@ -335,71 +318,61 @@ class RunningRuns:
             self._dropped_at = None
 
 
-def _sum_up(calls: Sequence[ToolWaits]) -> tuple[str, ...]:
-    return tuple(waits.digest for waits in calls)
-
-
-def _list_publishable(run: RunningTurn) -> Sequence[ToolWaits]:
-    """The waiting calls as they may be stored: without arguments where the run's messages are not."""
-    return [waits if run.is_kept else structs.replace(waits, takes="", sends=None) for waits in run.list_waiting()]
-
-
 class Interruptions:
-    """Ends runs of processes that died: at the start, and when such a run is met. Belongs to the runtime's loop."""
+    """Ends runs of processes that died, within half a second after `confirm_seconds`. Belongs to the runtime's loop."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._look: asyncio.Task[int] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._suspected: dict[str, float] = {}
+        """Processes whose lock is free -> the monotonic time since when it was found so at each look."""
         self._retaking: asyncio.Task[None] | None = None
         self._watched: int | None = None
         self.on_notice: Callable[[str], None] = lambda _: None
         """Called with each notice of another process, or of this one (`sql.notify`)."""
 
     async def start(self) -> None:
-        """Takes this process's lock, then starts to end runs of dead processes. Raises ConfigError."""
+        """Takes this process's lock, then starts to look for dead processes. Raises ConfigError."""
         await asyncio.to_thread(self._store.process.acquire)
         self._watch()
-        self._begin_look()
+        self._looking = asyncio.ensure_future(self._look_on())
 
     async def close(self) -> None:
         self._unwatch()
-        for task in (self._look, self._retaking):
+        for task in (self._looking, self._retaking):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
 
-    async def end_left_runs(self) -> int:
-        """Ends the runs of dead processes; returns how many. Call this when a run of another process is met.
+    async def end_left_runs(self) -> None:
+        """Ends the runs of processes that are dead now. Raises StoreUnavailable."""
+        if await self._look():
+            await asyncio.sleep(self._store.process.confirm_seconds)
+            await self._look()
 
-        Raises StoreUnavailable.
-        """
-        if self._look is not None and not self._look.done():
-            await asyncio.wait([self._look])  # that one may have read the rows already
-        return await asyncio.shield(self._begin_look())
+    async def _look_on(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except StoreUnavailable:
+                pass  # the store logs an outage
+            except Exception:  # noqa: BLE001 - the next look goes on
+                _log.exception("runs that were left behind could not be ended")
+            await asyncio.sleep(_DEAD_SECONDS)
 
-    def _begin_look(self) -> asyncio.Task[int]:
-        if self._look is None or self._look.done():
-            self._look = asyncio.ensure_future(self._look_once())
-            self._look.add_done_callback(_read_error)
-        return self._look
-
-    async def _look_once(self) -> int:
+    async def _look(self) -> bool:
+        """Ends the runs of processes that were dead for long enough. Whether some may be that are dead since later."""
         process = self._store.process
-        dead = await self._find_dead()
-        if dead and process.confirm_seconds:
-            await asyncio.sleep(process.confirm_seconds)
-            dead = [name for name in await self._find_dead() if name in dead]
+        dead = await self._store.read(lambda here: process.find_dead(here, holders=progress.list_holders(here)))
+        now, since = time.monotonic(), self._suspected
+        self._suspected = {name: since.get(name, now) for name in dead}
+        confirmed = [name for name, at in self._suspected.items() if now - at >= process.confirm_seconds]
         ended = 0
-        while dead and (step := await self._store.write(progress.interrupt_runs, holders=dead)):
+        while confirmed and (step := await self._store.write(progress.interrupt_runs, holders=confirmed)):
             ended += step
         if ended:
             _log.warning("%s had no end: the process that ran them died", count(ended, "run"))
-        return ended
-
-    async def _find_dead(self) -> list[str]:
-        process = self._store.process
-        others = [name for name in await self._store.read(progress.list_holders) if name != process.id]
-        return await asyncio.to_thread(process.find_dead, others) if others else []
+        return len(confirmed) < len(dead)
 
     def _watch(self) -> None:
         self._watched = self._store.process.find_descriptor()
@@ -435,9 +408,3 @@ class Interruptions:
             else:
                 self._watch()
                 return
-
-
-def _read_error(task: asyncio.Task[int]) -> None:
-    with suppress(asyncio.CancelledError, StoreUnavailable):  # the store logs an outage
-        if (error := task.exception()) is not None:
-            _log.warning("runs that were left behind could not be ended: %s", str(error).partition("\n")[0])

@@ -252,6 +252,8 @@ class FileLock:
 
     confirm_seconds = 0.0
     """How long a lock must stay free before its process counts as dead."""
+    has_notices = False
+    """Whether processes tell each other of news (`sql.notify`)."""
 
     def __init__(self, folder: Path) -> None:
         self.id = str(uuid4())
@@ -265,13 +267,19 @@ class FileLock:
             self._folder.mkdir(parents=True, exist_ok=True)
             while self._descriptor is None:
                 self._descriptor = self._make_file()
-            for file in self._folder.iterdir():
-                self._is_dead(file)  # removes the files of killed processes
         except OSError as error:
             raise ConfigError(f"database: cannot lock a file in {self._folder}: {error.strerror}") from None
+        self._remove_dead_files()
 
-    def find_dead(self, holders: Collection[str]) -> list[str]:
-        """Those of the processes that hold no lock any more. Raises StoreUnavailable."""
+    def has_others(self) -> bool:
+        """Whether other processes use the database, or did when `find_dead` was called last."""
+        with suppress(OSError):
+            return any(file.name != self.id for file in self._folder.iterdir())
+        return False
+
+    def find_dead(self, connection: Connection, *, holders: Collection[str]) -> list[str]:  # noqa: ARG002 - files are asked
+        """Those of the processes that hold no lock any more."""
+        self._remove_dead_files()
         return [holder for holder in holders if holder != self.id and self._is_dead(self._folder / Path(holder).name)]
 
     def find_descriptor(self) -> int | None:
@@ -305,6 +313,11 @@ class FileLock:
         os.close(descriptor)
         return None
 
+    def _remove_dead_files(self) -> None:
+        with suppress(OSError):
+            for file in self._folder.iterdir():
+                self._is_dead(file)
+
     def _is_dead(self, file: Path) -> bool:
         """Whether no process locks the file, which is removed then. A file that cannot be opened counts as locked."""
         if file.name == self.id:
@@ -332,6 +345,7 @@ class AdvisoryLock:
 
     confirm_seconds = 3.0
     """The lock is free for a moment when its connection breaks."""
+    has_notices = True
 
     def __init__(self, engine: Engine) -> None:
         self.id = str(uuid4())
@@ -349,13 +363,13 @@ class AdvisoryLock:
         self._connection = connection
         self._require_session()
 
-    def find_dead(self, holders: Collection[str]) -> list[str]:
-        try:
-            with self._engine.connect() as connection:
-                locked = set(connection.scalars(_LOCKED))
-        except SQLAlchemyError:
-            raise StoreUnavailable from None
-        return [holder for holder in holders if holder != self.id and _make_key(holder) not in locked]
+    def has_others(self) -> bool:
+        return True
+
+    def find_dead(self, connection: Connection, *, holders: Collection[str]) -> list[str]:
+        others = {*holders} - {self.id}
+        locked = set(connection.scalars(_LOCKED)) if others else ()
+        return [holder for holder in others if _make_key(holder) not in locked]
 
     def find_descriptor(self) -> int | None:
         if self._connection is None:

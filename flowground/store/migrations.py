@@ -447,6 +447,27 @@ def m045_journals(connection: Connection) -> None:
     )
 
 
+def m046_run_requests(connection: Connection) -> None:
+    run_statements(
+        connection,
+        """
+        CREATE TABLE run_requests (
+            run_id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            asked_at DOUBLE PRECISION NOT NULL,
+            outcome TEXT,
+            PRIMARY KEY (run_id, kind, number),
+            FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
+        );
+        DROP TABLE stop_requests;
+        DROP TABLE passed_decisions;
+        DROP TABLE waiting_calls
+        """,
+    )
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -475,6 +496,7 @@ ADDITIONS: tuple[Migration, ...] = (
     m043_lists_of_owners,
     m044_config_members,
     m045_journals,
+    m046_run_requests,
 )
 
 

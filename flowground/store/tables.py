@@ -418,33 +418,16 @@ run_events = make_table(
     Index("run_events_in_session", "session"),
 )
 
-stop_requests = make_table(
-    # Runs that somebody asked to stop: the process that runs them reads this table. `kind` is "own" or "admin".
-    "stop_requests",
+run_requests = make_table(
+    # What others want of a running run (`runs.requests`); the process that runs it reads this table. `kind` is "stop",
+    # "decide" (`number` is the call's, `outcome` what came of it) or "follow".
+    "run_requests",
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    *need(Text, "kind"),
-    *need(Double, "asked_at"),
-)
-
-passed_decisions = make_table(
-    # People's decisions on calls that wait in another process, which reads this table and writes the `outcome`.
-    "passed_decisions",
-    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("call", Integer, primary_key=True),
-    *need(Text, "digest", "decision"),
+    Column("kind", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    *need(Text, "body"),
     *need(Double, "asked_at"),
     *allow(Text, "outcome"),
-)
-
-waiting_calls = make_table(
-    # Tool calls of running runs that wait for a person, for other processes to read; `takes` are the
-    # arguments as JSON, "" where nothing of the conversation is kept.
-    "waiting_calls",
-    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("call", Integer, primary_key=True),
-    *need(Text, "name", "takes", "digest"),
-    *need(Double, "until"),
-    *allow(Text, "sends"),
 )
 
 idempotency_keys = make_table(

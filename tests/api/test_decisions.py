@@ -8,11 +8,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import select
 
-from flowground.store import tables
 from flowground.store.people import members
-from flowground.store.runs import progress
 from tests.acting import ASKING_FIRST, EACH, SUM
 from tests.api.calls import Api, until
 from tests.api.langflow_shapes import events, frames
@@ -79,25 +76,6 @@ async def test_a_plain_run_says_what_waits_and_goes_on_once_it_is_allowed(api: A
     end = await read_end(api, waits["run_id"])
     assert (end["status"], end["answers"][0]["text"]) == ("complete", "The tools said: 42")
     assert (await begin(api))["status"] == "waiting"
-
-
-async def test_what_waits_is_stored_no_longer_than_it_does(api: Api) -> None:
-    async def is_stored() -> bool:
-        query = select(tables.waiting_calls).where(tables.waiting_calls.c.run_id == waits["run_id"])
-        return bool(await api.runtime.store.read(lambda connection: connection.execute(query).all()))
-
-    async def is_gone() -> bool:
-        return not await is_stored()
-
-    for ends in ("decided", "interrupted"):
-        waits = await begin(api)
-        await until(is_stored)
-        if ends == "interrupted":
-            holder = api.runtime.running.holder
-            assert await api.runtime.store.write(progress.interrupt_runs, holders=[holder]) == 1
-            assert await is_gone()
-        await decide(api, waits, "refuse")
-        await until(is_gone)
 
 
 async def test_who_is_asked_about_a_request_is_shown_method_address_and_body(api: Api) -> None:

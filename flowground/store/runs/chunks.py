@@ -77,12 +77,6 @@ def keep(connection: Connection, *, chunks: Sequence[Chunk], holder: str = "") -
         notify(connection, f"{'began' if is_begin else 'events'} {holder}")
 
 
-@mark_job()
-def follow(connection: Connection, *, runs: Collection[str]) -> None:
-    """Tells the processes that run these that they are followed, so that their events are kept soon."""
-    notify(connection, f"follow {' '.join(runs)}")
-
-
 def read(connection: Connection, *, run_id: str) -> list[Event]:
     """The kept events of a running run."""
     wanted = select(_e.body).where(_e.run == run_id, _e.version == VERSION).order_by(_e.first)

@@ -12,7 +12,7 @@ from flowground.store.runs import chunks
 from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.journals import add_steps
 from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
-from flowground.store.sql import make_storable
+from flowground.store.sql import make_storable, notify
 
 _r = tables.runs.c
 _c = tables.run_contents.c
@@ -90,9 +90,10 @@ def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
     for run in found:
         ended = {"status": "interrupted", "error_code": "interrupted"}
         done = connection.execute(update(tables.runs).where(_r.id == run.id, tables.IS_RUNNING).values(ended))
-        connection.execute(delete(tables.waiting_calls).where(tables.waiting_calls.c.run_id == run.id))
         if done.rowcount:  # else the run has ended, or another process was first
             _leave_answers(connection, run)
+    if found:
+        notify(connection, "events ")
     return len(found)
 
 

@@ -1,17 +1,15 @@
-"""Stop requests and decisions of tool calls, for runs in other processes.
+"""What others want of a running run: to stop it, to decide a call, to follow it. The process that runs it reads that.
 
-The process that runs a run stores which of its calls wait for a person. Decisions and stop requests it reads every two
-seconds while it runs anything, on PostgreSQL at once. It stores the outcome of a decision, whose row is deleted once it
-was read, else when another decision is passed on after the run's end.
+It does so at once on PostgreSQL, by a notice, else every quarter of a second while another process uses the database.
+It stores the outcome of a decision. Requests for ended runs are deleted with the next request.
 """
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
-from flowground.core.events import ToolCalled, ToolWaits
 from flowground.core.messages import Decision
 from flowground.store import audit, publications, tables
 from flowground.store.publications import Switch
@@ -20,10 +18,8 @@ from flowground.store.sql import add_row, has_row, notify
 Outcome = Literal["taken", "nothing_waits"]
 StopKind = Literal["own", "admin"]
 """Who asked: the run's owner, or an admin."""
-_d = tables.passed_decisions.c
 _r = tables.runs.c
-_w = tables.waiting_calls.c
-_q = tables.stop_requests.c
+_q = tables.run_requests.c
 _RUNNING = select(_r.id).where(tables.IS_RUNNING)
 
 
@@ -39,89 +35,53 @@ class PassedDecision(NamedTuple):
 
 def pass_on(connection: Connection, *, passed: PassedDecision) -> None:
     """Stores a decision for the process that runs the run, in place of an earlier one on the same call."""
-    earlier = and_(_d.run_id == passed.run_id, _d.call == passed.call)
-    connection.execute(delete(tables.passed_decisions).where(earlier))
-    connection.execute(delete(tables.passed_decisions).where(_d.run_id.not_in(_RUNNING)))
-    add_row(connection, tables.passed_decisions, **passed._asdict(), asked_at=time.time())
-    _tell_holder(connection, passed.run_id)
-
-
-def list_passed(connection: Connection, *, holder: str) -> list[PassedDecision]:
-    """Decisions on runs of this process that have no outcome yet."""
-    wanted = select(_d.run_id, _d.call, _d.digest, _d.decision).join_from(
-        tables.passed_decisions, tables.runs, _r.id == _d.run_id
-    )
-    found = connection.execute(wanted.where(_r.holder == holder, tables.IS_RUNNING, _d.outcome.is_(None)))
-    return [PassedDecision(*row) for row in found]
+    connection.execute(delete(tables.run_requests).where(_is(passed)))
+    _ask(connection, passed.run_id, "decide", number=passed.call, body=f"{passed.decision} {passed.digest}")
 
 
 def note_outcomes(connection: Connection, *, outcomes: Mapping[PassedDecision, Outcome]) -> None:
     """Stores the outcomes of decisions."""
     for passed, outcome in outcomes.items():
-        connection.execute(update(tables.passed_decisions).where(_is(passed)).values(outcome=outcome))
+        connection.execute(update(tables.run_requests).where(_is(passed)).values(outcome=outcome))
 
 
 def read_outcome(connection: Connection, *, passed: PassedDecision) -> Outcome | None:
     """The outcome of a decision; None before its process has read it."""
-    return connection.scalar(select(_d.outcome).where(_is(passed)))
-
-
-def drop(connection: Connection, *, passed: PassedDecision) -> None:
-    """Deletes a decision whose outcome was read, and its waiting call."""
-    connection.execute(delete(tables.waiting_calls).where(_w.run_id == passed.run_id, _w.digest == passed.digest))
-    connection.execute(delete(tables.passed_decisions).where(_is(passed)))
+    return connection.scalar(select(_q.outcome).where(_is(passed)))
 
 
 def _is(passed: PassedDecision) -> ColumnElement[bool]:
-    return and_(*(_d[name] == value for name, value in passed._asdict().items()))
-
-
-def note_waiting(connection: Connection, *, waiting: Mapping[str, Sequence[ToolWaits]]) -> None:
-    """Replaces the waiting calls of these runs. Ended runs keep none."""
-    connection.execute(delete(tables.waiting_calls).where(_w.run_id.not_in(_RUNNING) | _w.run_id.in_([*waiting])))
-    for run_id, calls in waiting.items():
-        if calls and has_row(connection, _r.id == run_id, tables.IS_RUNNING):
-            for waits in calls:
-                values = {"name": waits.called.name, "takes": waits.takes, "digest": waits.digest, "until": waits.until}
-                ids = {"run_id": run_id, "call": waits.called.number}
-                add_row(connection, tables.waiting_calls, **ids, **values, sends=waits.sends)
-
-
-def list_waiting(connection: Connection, *, run_id: str) -> list[ToolWaits]:
-    """The waiting calls of a running run; of each call only the number and the model's name for it are known."""
-    wanted = select(tables.waiting_calls).join(tables.runs, _r.id == _w.run_id).order_by(_w.call)
-    found = connection.execute(wanted.where(_w.run_id == run_id, tables.IS_RUNNING))
-    return [
-        ToolWaits(ToolCalled("", "", "", row.name, {}, 0, row.call), row.takes, row.digest, row.until, sends=row.sends)
-        for row in found
-    ]
+    return and_(_q.run_id == passed.run_id, _q.kind == "decide", _q.number == passed.call)
 
 
 def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) -> bool:
     """Asks the run's process to stop it. False when the run does not run. The run's reader learns who asked first.
 
-    An admin's request is audited. Requests for ended runs are deleted.
+    An admin's request is audited.
     """
-    connection.execute(delete(tables.stop_requests).where(_q.run_id.not_in(_RUNNING)))
     if not has_row(connection, _r.id == run_id, tables.IS_RUNNING):
         return False
-    if not has_row(connection, _q.run_id == run_id):
-        add_row(connection, tables.stop_requests, run_id=run_id, kind=kind, asked_at=time.time())
-        _tell_holder(connection, run_id)
+    if not has_row(connection, _q.run_id == run_id, _q.kind == "stop"):
+        _ask(connection, run_id, "stop", body=kind)
         if kind == "admin":
             audit.record(connection, actor=by, action="run.stopped", subject=run_id)
     return True
-
-
-def _tell_holder(connection: Connection, run_id: str) -> None:
-    """Tells the process that runs the run to read its orders."""
-    notify(connection, f"asked {connection.scalar(select(_r.holder).where(_r.id == run_id))}")
 
 
 def ask_stops(connection: Connection, *, owners: Collection[str]) -> None:
     """Like `ask_stop` of kind "own", for all running runs of these owners."""
     for run_id in find_running(connection, owners=owners):
         ask_stop(connection, run_id=run_id, kind="own", by="")
+
+
+def follow(connection: Connection, *, runs: Collection[str]) -> None:
+    """Asks the processes of these runs to keep their events soon, for a while."""
+    running = connection.execute(select(_r.id, _r.holder).where(_r.id.in_([*runs]), tables.IS_RUNNING)).all()
+    connection.execute(delete(tables.run_requests).where(_q.run_id.in_([*runs]), _q.kind == "follow"))
+    for run_id, _ in running:
+        add_row(connection, tables.run_requests, run_id=run_id, kind="follow", number=0, body="", asked_at=time.time())
+    for holder in {holder for _, holder in running}:
+        notify(connection, f"asked {holder}")
 
 
 def find_running(connection: Connection, *, owners: Collection[str]) -> list[str]:
@@ -131,18 +91,34 @@ def find_running(connection: Connection, *, owners: Collection[str]) -> list[str
     return [row.id for row in running if row.owner in owners]
 
 
+def _ask(connection: Connection, run_id: str, kind: str, *, number: int = 0, body: str) -> None:
+    """Adds a request, and tells the process that runs the run."""
+    connection.execute(delete(tables.run_requests).where(_q.run_id.not_in(_RUNNING)))
+    asked = {"kind": kind, "number": number, "body": body, "asked_at": time.time()}
+    add_row(connection, tables.run_requests, run_id=run_id, **asked)
+    notify(connection, f"asked {connection.scalar(select(_r.holder).where(_r.id == run_id))}")
+
+
 class Orders(NamedTuple):
-    """What a process must follow: all that is switched `off`, and for its running runs the requested stops and the
-    decisions that were made in other processes."""
+    """What a process must follow: all that is switched `off`, and for its running runs the requested stops, decisions
+    without an outcome, and those of its runs that are `followed` since a time in seconds since 1970."""
 
     off: Sequence[Switch]
     stops: Mapping[str, StopKind]
     decisions: Sequence[PassedDecision]
+    followed: Mapping[str, float]
 
 
 def read_orders(connection: Connection, *, holder: str) -> Orders:
     """The orders for this process."""
-    wanted = select(_q.run_id, _q.kind).join_from(tables.stop_requests, tables.runs, _r.id == _q.run_id)
-    found = connection.execute(wanted.where(_r.holder == holder, tables.IS_RUNNING)).all()
-    stops = {row.run_id: row.kind for row in found}
-    return Orders(publications.list_switches(connection), stops, list_passed(connection, holder=holder))
+    wanted = select(tables.run_requests).join(tables.runs, _r.id == _q.run_id)
+    rows = connection.execute(wanted.where(_r.holder == holder, tables.IS_RUNNING, _q.outcome.is_(None))).all()
+    stops = {row.run_id: cast(StopKind, row.body) for row in rows if row.kind == "stop"}
+    decisions = [_read_decision(row.run_id, row.number, row.body) for row in rows if row.kind == "decide"]
+    followed = {row.run_id: row.asked_at for row in rows if row.kind == "follow"}
+    return Orders(publications.list_switches(connection), stops, decisions, followed)
+
+
+def _read_decision(run_id: str, call: int, body: str) -> PassedDecision:
+    decision, _, digest = body.partition(" ")
+    return PassedDecision(run_id, call, digest, cast(Decision, decision))

@@ -95,11 +95,7 @@ async def read_page(
 
 
 async def read_elsewhere(runtime: Runtime, place: ConversationPlace) -> RunRecord | None:
-    """The run of another process that answers in the conversation, if any. A run whose process died is ended first."""
-    run = await runtime.store.read(progress.find_running, **place._asdict())
-    if run is None or run.holder == runtime.running.holder:
-        return None
-    await runtime.interruptions.end_left_runs()
+    """The run of another process that answers in the conversation, if any."""
     run = await runtime.store.read(progress.find_running, **place._asdict())
     if run is None or run.holder == runtime.running.holder:
         return None
