@@ -3,8 +3,6 @@
 `python -m bench.knowledge` measures 10,000 passages of 1,000 characters, `--passages 100000` more of them, and four
 sets of questions: three over this project's docs, of which `knowledge_held_questions.yaml` was asked when the search
 was done, and one over the docs of npm, which npm fetches.
-`--database sqlite postgresql` measures both in turn, the second in a schema of its own in the database that
-TEST_DATABASE_URL names.
 """
 
 import argparse
@@ -27,15 +25,11 @@ from typing import Any
 
 import numpy as np
 import yaml
-from sqlalchemy import text as sql_text
 
-from bench.faults.stored import open_engine
-from flowground.knowledge import IndexHomes, Knowledge, KnowledgeSources
+from flowground.knowledge import Knowledge, KnowledgeSources
 from flowground.knowledge.embeddings import Embeddings
-from flowground.knowledge.index_file import IndexFolder
+from flowground.knowledge.index_folder import IndexFolder
 from flowground.knowledge.searching import Hit
-from flowground.store import Store
-from tests.store_databases import empty_database
 
 ROOT = Path(__file__).resolve().parents[1]
 _DOCS = ("{README,CONTRIBUTING}.md", "docs/*.md", "docs/guide/*.md")
@@ -95,22 +89,19 @@ class MadeUpEmbeddings:
         """There is nothing to close."""
 
 
-async def measure_speed(passages: int, dimensions: int, database: str) -> None:
+async def measure_speed(passages: int, dimensions: int) -> None:
     """Prints how long the index takes, its size, and how long questions take."""
     chance = random.Random(13)
-    with tempfile.TemporaryDirectory() as made, empty_database(database, Path(made)) as url:
+    with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        Store.open(url, is_lasting=False).close()
         words = write_corpus(folder, passages, chance)
-        homes = IndexHomes(folder / "index", url)
-        knowledge = Knowledge("bench", homes.open("bench"))
-        print(f"— {database} —")
+        knowledge = Knowledge("bench", IndexFolder(folder / "index"))
         sources = KnowledgeSources(folder, ("*.txt",), size=_PASSAGE_CHARS, overlap=0)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         report = await knowledge.index(sources)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-        size = _measure_size(folder / "index", url)
+        size = sum(path.stat().st_size for path in (folder / "index").glob("*.index"))
         print(f"{report.passages:,} passages: {report.seconds:.1f} s, {seconds:.1f} s CPU, ", end="")
         print(f"{size / 1e6:.0f} MB, worker {used.ru_maxrss / 1e3:.0f} MB of memory")
         file = folder / "0000.txt"
@@ -127,19 +118,6 @@ async def measure_speed(passages: int, dimensions: int, database: str) -> None:
         for kind, questions in asked.items():
             print(f"hybrid, {kind}: {await _time_questions(knowledge, questions, embeddings)}")
         knowledge.close()
-        homes.close()
-
-
-def _measure_size(folder: Path, url: str) -> int:
-    """Bytes of an index: its file, or all tables of it with their indexes."""
-    if url.startswith("sqlite"):
-        return sum(path.stat().st_size for path in folder.rglob("*.index"))
-    asked = (
-        "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
-        "WHERE nspname = current_schema() AND relkind = 'r' AND relname LIKE 'knowledge%'"
-    )
-    with open_engine(url).connect() as connection:
-        return int(connection.execute(sql_text(asked)).scalar_one())
 
 
 async def _time_questions(knowledge: Knowledge, questions: Sequence[str], embeddings: Embeddings | None = None) -> str:
@@ -203,7 +181,6 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--only", choices=("speed", "quality"))
     parser.add_argument("--dimensions", type=int, default=384)
-    parser.add_argument("--database", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite",))
     given = parser.parse_args()
     if given.only != "speed":
         with tempfile.TemporaryDirectory() as npm:
@@ -211,8 +188,7 @@ def main() -> None:
             for name, counts in (asyncio.run(measure_quality(ROOT)) | asyncio.run(of_npm)).items():
                 print(f"{name}: {dict(sorted(counts.items()))}")
     if given.only != "quality":
-        for database in given.database:
-            asyncio.run(measure_speed(given.passages, given.dimensions, database))
+        asyncio.run(measure_speed(given.passages, given.dimensions))
 
 
 if __name__ == "__main__":

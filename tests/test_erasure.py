@@ -248,7 +248,7 @@ async def test_nothing_is_left_in_any_table(kind: str, tmp_path: Path) -> None:
 
             await take_in(api)
             found = set(find_in_tables(url))
-            assert {"messages", "files", "knowledge_passages"} <= found, found
+            assert {"messages", "files"} <= found, found
             assert find_in_files(tmp_path / "data")
             await delete_all(api)
             await await_clean()

@@ -2,10 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,15 +13,13 @@ import pytest
 
 from flowground.core.errors import RunError
 from flowground.core.media_types import explain_pattern, match_path
-from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
+from flowground.knowledge import Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
 from flowground.knowledge.building import BuildReport
-from flowground.knowledge.index_file import IndexFolder
+from flowground.knowledge.index_folder import IndexFolder
 from flowground.knowledge.searching import Filters
 from flowground.knowledge.sources import find_sources
 from tests.documents_of_all_kinds import make_pdf
 from tests.heartbeat import stays_responsive
-from tests.knowledge_homes import cancel_index, open_homes
-from tests.store_databases import DATABASES
 from tests.test_providers_weights import HOLDER
 
 OLD = 1_600_000_000
@@ -47,16 +45,9 @@ def sources(folder: Path, *files: str) -> KnowledgeSources:
     return KnowledgeSources(folder, files or ("knowledge/**/*.{md,txt,pdf}",))
 
 
-@pytest.fixture(params=DATABASES)
-def homes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IndexHomes]:
-    """Where indexes live: a folder, or tables of PostgreSQL."""
-    with open_homes(request.param, tmp_path / "kept") as homes:
-        yield homes
-
-
 @pytest.fixture
-def knowledge(homes: IndexHomes) -> Knowledge:
-    return Knowledge("handbook", homes.open("handbook"))
+def knowledge(tmp_path: Path) -> Knowledge:
+    return Knowledge("handbook", IndexFolder(tmp_path / "kept"))
 
 
 def index(knowledge: Knowledge, folder: Path) -> BuildReport:
@@ -66,6 +57,16 @@ def index(knowledge: Knowledge, folder: Path) -> BuildReport:
 def make(folder: Path) -> Knowledge:
     """In a folder of its own."""
     return Knowledge("handbook", IndexFolder(folder.parent / "data"))
+
+
+def cancel_index(knowledge: Knowledge, sources: KnowledgeSources) -> None:
+    """Once the first file is read."""
+
+    def end(*_: int) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(knowledge.index(sources, end))
 
 
 def find(knowledge: Knowledge, question: str, **more: object) -> list[str]:
@@ -183,6 +184,15 @@ def test_a_pdf_that_another_reader_read_or_could_not_read_is_read_again(folder: 
     assert not asyncio.run(fresh.is_outdated(sources(folder)))
 
 
+def test_files_with_other_times_are_the_same(knowledge: Knowledge, folder: Path, tmp_path: Path) -> None:
+    """As another computer has them, that shares the index."""
+    index(knowledge, folder)
+    elsewhere = shutil.copytree(folder, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    assert not asyncio.run(knowledge.is_outdated(sources(elsewhere)))
+    write(elsewhere / "knowledge" / "handbook" / "leave.txt", "Everybody has eighty days of leave.", at=OLD + 900)
+    assert asyncio.run(knowledge.is_outdated(sources(elsewhere)))
+
+
 def test_a_file_that_was_just_written_is_looked_at_again(knowledge: Knowledge, folder: Path) -> None:
     """Two writings of the same size within one tick of the clock look alike."""
     leave = folder / "knowledge" / "handbook" / "leave.txt"
@@ -240,9 +250,9 @@ def test_an_index_that_is_damaged_is_made_anew(folder: Path) -> None:
     assert find(fresh, "hotels") == ["travel.md"]
 
 
-def test_readers_keep_what_serves_until_the_next_is_done(homes: IndexHomes, folder: Path) -> None:
+def test_readers_keep_what_serves_until_the_next_is_done(tmp_path: Path, folder: Path) -> None:
     """Searches go on while indexes are made, in this process and in another one; none ever fails or finds nothing."""
-    first, second = (Knowledge("handbook", homes.open("handbook")) for _ in range(2))
+    first, second = (Knowledge("handbook", IndexFolder(tmp_path / "kept")) for _ in range(2))
 
     async def run() -> int:
         await first.index(sources(folder))

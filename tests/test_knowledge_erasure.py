@@ -9,7 +9,8 @@ import pytest
 
 from flowground.knowledge import Knowledge, KnowledgeSources
 from flowground.knowledge.index import IndexedFile, IndexedPassage
-from flowground.knowledge.index_file import FileIndexWriter, IndexFolder
+from flowground.knowledge.index_file import IndexWriter
+from flowground.knowledge.index_folder import IndexFolder
 from tests.canary import WORD, find_in_files
 
 _MARK = re.compile(rb"qq\d+x\d+qq")
@@ -37,7 +38,7 @@ def test_files_that_change_again_and_again(tmp_path: Path, seed: int) -> None:
     drawn, now, old = random.Random(seed), dict[int, str](), None
     for number in range(25):
         path = tmp_path / f"{number}.index"
-        writer = FileIndexWriter(path, about={"format": "1"}, old=old)
+        writer = IndexWriter(path, about={"format": "1"}, old=old)
         for file in [file for file in range(12) if not number or drawn.random() < 0.5]:
             now[file] = f"qq{number}x{file}qq"
             texts = [f"{now[file]} {'x' * drawn.choice([10, 300, 900, 2500])}" for _ in range(drawn.randint(1, 6))]

@@ -14,17 +14,16 @@ from flowground.app import knowledge_admin
 from flowground.app.library import LibraryTimes
 from flowground.core.caller import LOCAL_OWNER
 from flowground.core.errors import RunError
-from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeSources
+from flowground.knowledge import Knowledge, KnowledgeBusy, KnowledgeSources
 from flowground.knowledge.building import BuildReport
+from flowground.knowledge.index_folder import IndexFolders
 from flowground.knowledge.searching import Hit
 from flowground.knowledge.section import KnowledgeSection
 from flowground.tools.outgoing import WebPages
 from flowground.tools.settings import OutgoingSettings
 from tests.documents_of_all_kinds import make_pdf
-from tests.knowledge_homes import open_homes
 from tests.run_rows import eventually
 from tests.running import hear_turn, read_end, running
-from tests.store_databases import DATABASES
 from tests.web_site import Site, SitePage, serve_site
 
 HOTELS = b"<html><head><title>Travel &amp; more</title></head><body><h1>Hotels</h1><p>Lyon costs 120 euros.</p></body>"
@@ -41,7 +40,7 @@ def site() -> Iterator[Site]:
 class Reading:
     """A knowledge over pages of the site and the files of a folder; each call is a process of its own."""
 
-    def __init__(self, home: IndexHomes, folder: Path, **settings: Any) -> None:
+    def __init__(self, home: IndexFolders, folder: Path, **settings: Any) -> None:
         self._settings = OutgoingSettings.model_validate(HERE | settings)
         self._folder = folder
         folder.mkdir(exist_ok=True)
@@ -71,16 +70,9 @@ class Reading:
         return KnowledgeSources(self._folder, ("*.md",), pages=pages.list_sources(urls), **more)
 
 
-@pytest.fixture(params=DATABASES)
-def reading(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reading]:
-    with open_homes(request.param, tmp_path / "kept") as homes:
-        yield Reading(homes, tmp_path / "flows")
-
-
 @pytest.fixture
-def here(tmp_path: Path) -> Reading:
-    """In a folder, whatever databases there are."""
-    return Reading(IndexHomes(tmp_path / "data"), tmp_path / "flows")
+def reading(tmp_path: Path) -> Reading:
+    return Reading(IndexFolders(tmp_path / "data"), tmp_path / "flows")
 
 
 def test_a_page_is_found_with_title_and_address_and_its_links_are_not_followed(reading: Reading, site: Site) -> None:
@@ -94,20 +86,20 @@ def test_a_page_is_found_with_title_and_address_and_its_links_are_not_followed(r
 
 
 @pytest.mark.parametrize("marks", [{"etag": '"1"'}, {"last_modified": "Fri, 27 Nov 2026 10:00:00 GMT"}, {}])
-def test_a_page_that_did_not_change_is_not_indexed_again(here: Reading, site: Site, marks: Any) -> None:
+def test_a_page_that_did_not_change_is_not_indexed_again(reading: Reading, site: Site, marks: Any) -> None:
     url = f"{site.url}/hotels"
     site.pages["/hotels"] = replace(SitePage(HOTELS), **marks)
-    here.index(url)
-    assert here.index(url, asks_all=True).read == 0
+    reading.index(url)
+    assert reading.index(url, asks_all=True).read == 0
     assert site.answered[-1] == ("/hotels", 304 if marks else 200)
     new: Any = dict.fromkeys(marks, "new")
     site.pages["/hotels"] = replace(SitePage(HOTELS.replace(b"120", b"130")), **new)
-    assert here.index(url, asks_all=True).read == 1
-    assert [hit.text for hit in here.find("Lyon")] == ["# Hotels\n\nLyon costs 130 euros."]
+    assert reading.index(url, asks_all=True).read == 1
+    assert [hit.text for hit in reading.find("Lyon")] == ["# Hotels\n\nLyon costs 130 euros."]
 
 
 def test_a_page_is_asked_again_after_its_time_and_one_that_failed_earlier(tmp_path: Path, site: Site) -> None:
-    homes = IndexHomes(tmp_path / "data")
+    homes = IndexFolders(tmp_path / "data")
     reading = Reading(homes, tmp_path / "flows")
     urls = (f"{site.url}/hotels", f"{site.url}/no")
     reading.index(*urls)
@@ -166,10 +158,12 @@ def test_what_is_no_longer_named_is_gone_and_files_stay(reading: Reading, site: 
         ("/a?b=c", SitePage(b'{"badge": 1}', "application/json"), '{\n "badge": 1\n}'),
     ],
 )
-def test_its_type_or_name_says_how_to_read_it(here: Reading, site: Site, path: str, page: SitePage, text: str) -> None:
+def test_its_type_or_name_says_how_to_read_it(
+    reading: Reading, site: Site, path: str, page: SitePage, text: str
+) -> None:
     site.pages[path] = page
-    assert here.index(site.url + path).notes == {}
-    assert [hit.text for hit in here.find("badge badges bädges")] == [text]
+    assert reading.index(site.url + path).notes == {}
+    assert [hit.text for hit in reading.find("badge badges bädges")] == [text]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +180,7 @@ def test_its_type_or_name_says_how_to_read_it(here: Reading, site: Site, path: s
 def test_what_cannot_be_read_is_a_sentence_with_its_address(
     tmp_path: Path, site: Site, page: SitePage, settings: dict[str, Any], says: str
 ) -> None:
-    reading = Reading(IndexHomes(tmp_path / "data"), tmp_path / "flows", **settings)
+    reading = Reading(IndexFolders(tmp_path / "data"), tmp_path / "flows", **settings)
     site.pages["/a"] = page
     (note,) = reading.index(f"{site.url}/a").notes.values()
     assert note.startswith(f"{site.url}/a ")

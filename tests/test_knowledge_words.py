@@ -1,15 +1,12 @@
 """Words of many languages are found, in the forms in which people ask for them."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flowground.knowledge import Knowledge, KnowledgeSources
-from flowground.knowledge.index_file import IndexFolder
-from tests.knowledge_homes import open_homes
-from tests.store_databases import DATABASES
+from flowground.knowledge.index_folder import IndexFolder
 
 TEXTS = {
     "en": "Employees may carry over five days of annual leave into the following year.",
@@ -76,16 +73,15 @@ BESIDE = [
 ]
 
 
-@pytest.fixture(scope="module", params=DATABASES)
-def short(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knowledge]:
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
     """Eight short words, each in one text, among sixty that have all the others of the questions."""
     folder = tmp_path_factory.mktemp("short")
     for name, text in (*SHORT.items(), *((f"other{at}", text) for at, text in enumerate(BESIDE))):
         (folder / f"{name}.md").write_text(text, "utf-8")
-    with open_homes(request.param, folder / "kept") as homes:
-        made = Knowledge("short", homes.open("short"))
-        asyncio.run(made.index(KnowledgeSources(folder, ("*.md",))))
-        yield made
+    made = Knowledge("short", IndexFolder(folder / "kept"))
+    asyncio.run(made.index(KnowledgeSources(folder, ("*.md",))))
+    return made
 
 
 @pytest.mark.parametrize(("word", "question"), ASKED_SHORT)
@@ -116,15 +112,14 @@ def test_passages_of_one_section_stand_in_the_order_of_their_scores(tmp_path: Pa
         assert (len(alike), len({round(hit.score, 6) for hit in alike})) == (50, 1)
 
 
-@pytest.fixture(scope="module", params=DATABASES)
-def knowledge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knowledge]:
+@pytest.fixture(scope="module")
+def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
     folder = tmp_path_factory.mktemp("words")
     for name, text in TEXTS.items():
         (folder / f"{name}.txt").write_text(text, "utf-8")
-    with open_homes(request.param, folder / "kept") as homes:
-        made = Knowledge("words", homes.open("words"))
-        asyncio.run(made.index(KnowledgeSources(folder, ("*.txt",))))
-        yield made
+    made = Knowledge("words", IndexFolder(folder / "kept"))
+    asyncio.run(made.index(KnowledgeSources(folder, ("*.txt",))))
+    return made
 
 
 @pytest.mark.parametrize(("language", "question"), ASKED)

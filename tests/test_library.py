@@ -11,8 +11,9 @@ import pytest
 from flowground.app.library import Library, LibraryTimes
 from flowground.core.errors import RunError
 from flowground.flows.folder import Catalogue
-from flowground.knowledge import IndexHomes, KnowledgeMissing
+from flowground.knowledge import KnowledgeMissing
 from flowground.knowledge.embeddings import Embeddings
+from flowground.knowledge.index_folder import IndexFolders
 from flowground.knowledge.section import KnowledgeSection
 from tests.flow_texts import mistakes, parsed
 from tests.run_rows import eventually
@@ -83,12 +84,12 @@ class Shelf:
         catalogue = Catalogue(folder)
         data = folder.parent / "data"
         self.library = Library(
-            catalogue, shared, IndexHomes(data), find_embeddings=find_none, pace=LibraryTimes(0.05, 0.05)
+            catalogue, shared, IndexFolders(data), find_embeddings=find_none, pace=LibraryTimes(0.05, 0.05)
         )
 
     def open_elsewhere(self, wait: float) -> Library:
         """One that has indexed nothing and looks at nothing, and whose questions wait so long."""
-        homes = IndexHomes(self.folder.parent / "other")
+        homes = IndexFolders(self.folder.parent / "other")
         return Library(Catalogue(self.folder), {}, homes, find_embeddings=find_none, pace=LibraryTimes(wait=wait))
 
     def write(self, name: str, text: str, *, at: float = 1_600_000_000) -> None:
@@ -198,7 +199,7 @@ def test_a_failure_is_told_and_the_next_look_tries_again(shelf: Shelf, caplog: p
 
 def test_the_folder_of_an_index_that_nobody_wants_for_an_hour_goes(tmp_path: Path) -> None:
     """A flow whose file is away for a moment keeps its index; what is being made is left alone."""
-    homes, now = IndexHomes(tmp_path), time.time()
+    homes, now = IndexFolders(tmp_path), time.time()
     wanted = {"rules", "travel/handbook"}
     for address in ("rules", "old", "travel/handbook", "travel/old", "gone/handbook"):
         homes.open(address).take()()
@@ -227,7 +228,7 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
     flow, broken = tmp_path / "travel.yaml", tmp_path / "broken.yaml"
     shared = {"rules": KnowledgeSection(files=("*.md",))}
 
-    class WatchedHomes(IndexHomes):
+    class WatchedFolders(IndexFolders):
         def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
             asked.append((set(wanted), deletes))
             return ["gone/handbook"]
@@ -236,7 +237,7 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
         async def is_asked() -> bool:
             return len(asked) == count
 
-        library = Library(Catalogue(tmp_path), shared, WatchedHomes(tmp_path / "data"), find_embeddings=find_none)
+        library = Library(Catalogue(tmp_path), shared, WatchedFolders(tmp_path / "data"), find_embeddings=find_none)
         library.watcher.start()
         await eventually(is_asked)
         await library.close()

@@ -26,7 +26,8 @@ from flowground.core.events import ComponentFinished, PassagesFound
 from flowground.flows.folder import Catalogue
 from flowground.flows.parse import parse_flow
 from flowground.flows.wiring import wire
-from flowground.knowledge import IndexHomes, Knowledge, KnowledgeSources
+from flowground.knowledge import Knowledge, KnowledgeSources
+from flowground.knowledge.index_folder import IndexFolder, IndexFolders
 from flowground.knowledge.searching import Filters, fuse
 from flowground.knowledge.section import KnowledgeSection
 from flowground.knowledge.vectors import Floats, VectorReader, VectorWriter
@@ -34,9 +35,7 @@ from flowground.providers import ProviderEntry, Providers
 from flowground.providers.openai import OllamaSettings, OpenAISettings
 from flowground.runs.outputs import set_arguments, write_result
 from tests.flow_texts import mistakes
-from tests.knowledge_homes import open_homes
 from tests.running import hear_turn, read_end, running, take_turn
-from tests.store_databases import DATABASES
 
 FLOW = """\
 components:
@@ -335,12 +334,11 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture(params=DATABASES)
-def knowledge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Knowledge]:
-    with open_homes(request.param, tmp_path / "kept") as homes:
-        made = Knowledge("k", homes.open("k"))
-        yield made
-        made.close()
+@pytest.fixture
+def knowledge(tmp_path: Path) -> Iterator[Knowledge]:
+    made = Knowledge("k", IndexFolder(tmp_path / "kept"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -416,7 +414,7 @@ def test_a_model_that_makes_no_vectors_is_a_sentence(folder: Path) -> None:
 @asynccontextmanager
 async def open_library(folder: Path, providers: Providers) -> AsyncIterator[Library]:
     section, find = KnowledgeSection(files=("*.txt",), embeddings="mine:small"), providers.find_embeddings
-    homes, pace = IndexHomes(folder.parent / "data"), LibraryTimes(0.05, 0.0)
+    homes, pace = IndexFolders(folder.parent / "data"), LibraryTimes(0.05, 0.0)
     library = Library(Catalogue(folder), {"all": section}, homes, find_embeddings=find, pace=pace)
     library.watcher.start()
     yield library

@@ -19,10 +19,11 @@ from flowground.core.errors import FlowgroundError, NoDocuments, ProviderError, 
 from flowground.core.words import count, suggest
 from flowground.flows.folder import Catalogue
 from flowground.flows.wiring import WiredFlow
-from flowground.knowledge import IndexHomes, Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
+from flowground.knowledge import Knowledge, KnowledgeBusy, KnowledgeMissing, KnowledgeSources
 from flowground.knowledge.building import BuildReport, IndexState
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import IndexedFile
+from flowground.knowledge.index_folder import IndexFolders
 from flowground.knowledge.searching import Filters, Hit, explain_unmatched, read_filters
 from flowground.knowledge.section import KnowledgeSection
 from flowground.knowledge.sources import AddedFile
@@ -91,7 +92,7 @@ class Library:
         self,
         catalogue: Catalogue,
         shared: Mapping[str, KnowledgeSection],
-        homes: IndexHomes,
+        folders: IndexFolders,
         *,
         find_embeddings: Callable[[str], Embeddings],
         list_uploads: ListUploads = list_no_uploads,
@@ -100,13 +101,13 @@ class Library:
     ) -> None:
         self._catalogue = catalogue
         self._shared = shared
-        self._homes = homes
+        self._folders = folders
         self._find_embeddings = find_embeddings
         self._list_uploads = list_uploads
         self._pages, self.pace = pages, pace
         self._opened: dict[str, Knowledge] = {}
         self._warned: set[str] = set()
-        self.watcher = LibraryWatcher(self, catalogue, homes)
+        self.watcher = LibraryWatcher(self, catalogue, folders)
         self.states: dict[str, IndexState] = {}
         """Address -> the progress or result of indexing in this process."""
 
@@ -309,7 +310,6 @@ class Library:
         await self.watcher.close()
         for knowledge in self._opened.values():
             knowledge.close()
-        self._homes.close()
         if self._pages:
             await self._pages.close()
 
@@ -322,7 +322,7 @@ class Library:
     def _open(self, address: str, section: KnowledgeSection) -> KnowledgeEntry:
         knowledge = self._opened.get(address)
         if knowledge is None:
-            knowledge = self._opened.setdefault(address, Knowledge(address, self._homes.open(address)))
+            knowledge = self._opened.setdefault(address, Knowledge(address, self._folders.open(address)))
         split = section.split
         embeddings, refused = None, ""
         if section.embeddings is not None:
@@ -342,10 +342,10 @@ class Library:
 class LibraryWatcher:
     """The task that keeps a library indexed, at its pace; `start` and `close` belong to one loop."""
 
-    def __init__(self, library: Library, catalogue: Catalogue, homes: IndexHomes) -> None:
+    def __init__(self, library: Library, catalogue: Catalogue, folders: IndexFolders) -> None:
         self._library = library
         self._catalogue = catalogue
-        self._homes = homes
+        self._folders = folders
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._failures: dict[str, str] = {}
@@ -402,7 +402,7 @@ class LibraryWatcher:
         wanted = {entry.address for entry in self._library.list_all()}
         deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
         try:
-            gone = await asyncio.to_thread(self._homes.forget, wanted, now=time.time(), deletes=deletes)
+            gone = await asyncio.to_thread(self._folders.forget, wanted, now=time.time(), deletes=deletes)
         except (RunError, OSError) as error:
             _log.warning("Indexes that no flow names are kept: %s", explain(error))
             return

@@ -50,9 +50,9 @@ from flowground.flows.flow import FlowTestReport
 from flowground.flows.folder import Catalogue
 from flowground.flows.tweaks import apply_tweaks
 from flowground.flows.wiring import WiredFlow
-from flowground.knowledge import IndexHomes
 from flowground.knowledge.extraction import ExtractionLimits
 from flowground.knowledge.extraction.extractors import Extractors
+from flowground.knowledge.index_folder import IndexFolders
 from flowground.providers import Providers
 from flowground.runs import files
 from flowground.runs.admission import Admission
@@ -274,7 +274,7 @@ def make_library(settings: Settings, store: Store, catalogue: Catalogue, models:
     return Library(
         catalogue,
         settings.knowledge,
-        IndexHomes(settings.data / "knowledge", settings.database),
+        IndexFolders(settings.data / "knowledge"),
         find_embeddings=models.find_embeddings,
         list_uploads=partial(files.list_uploads, store, settings.data),
         pages=WebPages(settings.outgoing),

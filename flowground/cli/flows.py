@@ -23,7 +23,8 @@ from flowground.flows.folder import Catalogue, list_by_address
 from flowground.flows.parse import parse_flow
 from flowground.flows.schema import write_flow_schema
 from flowground.flows.wiring import WiredFlow, wire
-from flowground.knowledge import IndexHomes, KnowledgeBusy, KnowledgeMissing
+from flowground.knowledge import KnowledgeBusy, KnowledgeMissing
+from flowground.knowledge.index_folder import IndexFolders
 from flowground.providers import Providers, find_fault
 from flowground.settings import Settings
 from flowground.tools.functions import Functions
@@ -218,9 +219,9 @@ async def _run_tests(flows: Mapping[str, WiredFlow], settings: Settings, model: 
     outcomes: list[FlowTestOutcome] = []
     bar = DownloadBar()
     models = make_models(settings)
-    homes = IndexHomes(settings.data / "knowledge")
+    folders = IndexFolders(settings.data / "knowledge")
     served = Catalogue(settings.flows)
-    library = Library(served, settings.knowledge, homes, find_embeddings=models.find_embeddings)
+    library = Library(served, settings.knowledge, folders, find_embeddings=models.find_embeddings)
     try:
         async with FlowTester(
             settings,

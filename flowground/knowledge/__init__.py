@@ -1,39 +1,34 @@
 """Knowledge: files and web pages, cut into passages and indexed, so that the passages about a question are found.
 
-`Knowledge` is one of them: its index, the search, and the building of the next index. An index lives where `IndexHomes`
-puts it: in a folder, or in tables of the app's PostgreSQL database. In a folder it is a file that never changes:
-another process (`worker`) builds the next file, which serves once the small file `current` names it; searches that run
-meanwhile use the file before. Only one process builds an index at a time (`KnowledgeBusy`).
+`Knowledge` is one of them: its index, the search, and the building of the next index. An index is a file that never
+changes, in a folder: another process (`worker`) builds the next file, which serves once the small file `current` names
+it; searches that run meanwhile use the file before. Only one process builds an index at a time (`KnowledgeBusy`).
 """
 
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from flowground.core.errors import ProviderError, RunError
 from flowground.core.processes import ChildProcess
 from flowground.knowledge.building import BuildJob, BuildReport
 from flowground.knowledge.building import IndexState as IndexState
 from flowground.knowledge.embeddings import Embeddings
-from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile, IndexReader
-from flowground.knowledge.index_file import IndexFolder as IndexFolder
-from flowground.knowledge.index_file import forget_folders
-from flowground.knowledge.index_home import IndexHome
+from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile
+from flowground.knowledge.index_file import IndexReader
+from flowground.knowledge.index_folder import IndexFolder
 from flowground.knowledge.searching import MOST_HITS, Filters, Hit, search_both, search_words
 from flowground.knowledge.searching import explain_unmatched as explain_unmatched
 from flowground.knowledge.searching import read_filters as read_filters
 from flowground.knowledge.sources import AddedFile, FetchedPages, PageSources, fetch_pages, find_sources, note_failures
 from flowground.knowledge.sources import FetchPage as FetchPage
 from flowground.knowledge.sources import Page as Page
-
-if TYPE_CHECKING:
-    from flowground.knowledge.postgresql import PostgresqlPool
 
 _T = TypeVar("_T")
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("worker.py")))
@@ -74,7 +69,7 @@ class Knowledge:
     """One knowledge: its index lives in `home`, and messages call it `name`. The coroutines are safe on any event loop,
     several at once."""
 
-    def __init__(self, name: str, home: IndexHome) -> None:
+    def __init__(self, name: str, home: IndexFolder) -> None:
         self.name = name
         self.lacked = ""
         """Why the last question was searched by words only, although its embedding model was called."""
@@ -194,7 +189,7 @@ class Knowledge:
         return report
 
     def close(self) -> None:
-        """Closes the index and its home."""
+        """Closes the serving index."""
         self._home.close()
 
     def _read(self, job: Callable[[IndexReader], _T]) -> _T:
@@ -204,7 +199,7 @@ class Knowledge:
             try:
                 return job(reader)
             except RunError:
-                if not reader.is_retired:
+                if self._open() is reader:
                     raise
 
     def _search(
@@ -263,7 +258,7 @@ class Knowledge:
         return (
             known.keys() - pages != found.files.keys() | found.left_out.keys()
             or any(known[source].signature for source in found.left_out)
-            or any(not known[source].fits(file.signature) for source, file in self._home.sign(found.files).items())
+            or any(not known[source].fits(file.signature) for source, file in found.files.items())
         )
 
     def _is_without_vectors(self, reader: IndexReader, sources: KnowledgeSources) -> bool:
@@ -274,41 +269,6 @@ class Knowledge:
         reader = self._home.open()
         is_copy = reader is not None and _fits(reader, sources)
         return _make_job(sources, self._home.plan(is_copy=is_copy))
-
-
-class IndexHomes:
-    """Opens the homes of indexes: in `folder` on this computer, or in the app's `database` (a URL), over shared
-    connections."""
-
-    def __init__(self, folder: Path, database: str = "") -> None:
-        self._folder = folder
-        self._pool = _open_pool(database) if database.startswith("postgresql") else None
-
-    def open(self, address: str) -> IndexHome:
-        """The home of the knowledge at an address: its name, for a flow's own with `flow id/` before it."""
-        folder = self._folder / ("flows" if "/" in address else "shared") / address
-        if self._pool is None:
-            return IndexFolder(folder)
-        from flowground.knowledge.index_tables import IndexTables  # noqa: PLC0415 - its driver may be missing
-
-        return IndexTables(address, self._pool, folder)
-
-    def forget(self, wanted: Collection[str], *, now: float, deletes: bool = True) -> list[str]:
-        """Marks these addresses as wanted; with `deletes`, removes indexes in tables and on this computer that no
-        process has wanted for an hour.
-
-        Returns the addresses removed on this computer. `now` is in seconds since 1970. Raises RunError and OSError.
-        """
-        if self._pool is not None:
-            from flowground.knowledge.index_tables import forget_indexes  # noqa: PLC0415 - its driver may be missing
-
-            forget_indexes(self._pool.url, wanted, now=now, deletes=deletes)
-        return forget_folders(self._folder, wanted, now=now, deletes=deletes)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        if self._pool is not None:
-            self._pool.close()
 
 
 def _make_hit(found: FoundPassage, score: float) -> Hit:
@@ -343,9 +303,3 @@ async def _work(job: BuildJob, notify: Callable[[int, int], None]) -> BuildRepor
         raise RunError(f"The files could not be indexed: {error}.") from None
     finally:
         await worker.kill()
-
-
-def _open_pool(database: str) -> "PostgresqlPool":
-    from flowground.knowledge.postgresql import PostgresqlPool  # noqa: PLC0415 - its driver may be missing
-
-    return PostgresqlPool(database)

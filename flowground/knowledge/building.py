@@ -1,20 +1,16 @@
-"""Builds a new index from the unchanged parts of the old one and from new and changed files.
+"""Builds a new index from the unchanged parts of the old one and from new and changed files."""
 
-Computers that share an index have the same files with other times: they compare the files' content.
-"""
-
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowground.knowledge.extraction import Extracted, FileUnreadable
 from flowground.knowledge.extraction.extractors import Extractor
-from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage, IndexWriter
-from flowground.knowledge.index_file import FileIndexWriter
+from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage
+from flowground.knowledge.index_file import IndexWriter
 from flowground.knowledge.sources import AddedFile, SourceFile, SourceList, find_sources
 from flowground.knowledge.split import split_text
 
@@ -25,26 +21,6 @@ _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,49}):[ \t]+(.{1,200}?)[ \t]*$")
 _MOST_KEYS = 20
 MOST_PASSAGES = 500_000
 """The most passages of one knowledge: some 500 MB of text."""
-
-
-class ContentSignatures:
-    """Signs files by content; a file is read again only after it was written."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], str] = {}
-
-    def sign(self, files: Mapping[str, SourceFile]) -> dict[str, SourceFile]:
-        """The files with signatures of their content; a file that cannot be read keeps its own signature."""
-        known, self._known = self._known, {}
-        signed = {}
-        for source, file in files.items():
-            place = (str(file.path), file.signature)
-            digest = known.get(place, "") if file.signature else ""
-            with suppress(OSError):
-                digest = digest or _digest(file)
-            self._known[place] = digest
-            signed[source] = replace(file, signature=digest or file.signature)
-        return signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +72,10 @@ async def build(job: BuildJob, notify: Callable[[int, int], None]) -> BuildRepor
     """Writes the new index; `notify` is called with the numbers of files that are done, and of all files to do."""
     begun = time.monotonic()
     found = find_sources(Path(job.root), job.files, job.added)
-    if job.place.database:
-        found.files = ContentSignatures().sign(found.files)
     for page in job.pages:
         found.files[page.source] = SourceFile(Path(page.path), page.signature, page.name, page.title)
-    writer = _open_writer(job)
+    old = Path(job.place.old) if job.place.old else None
+    writer = IndexWriter(Path(job.place.new), about=job.describe(), old=old)
     try:
         known = writer.list_files()
         gone = known.keys() - found.files.keys() - found.left_out.keys() - set(job.kept)
@@ -123,20 +98,6 @@ async def build(job: BuildJob, notify: Callable[[int, int], None]) -> BuildRepor
         writer.close()
     notes = {source: file.note for source, file in files.items() if file.note}
     return BuildReport(len(files), passages, len(changed), len(gone), time.monotonic() - begun, notes)
-
-
-def _digest(file: SourceFile) -> str:
-    with file.path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _open_writer(job: BuildJob) -> IndexWriter:
-    if job.place.database:
-        from flowground.knowledge.tables import TableIndexWriter  # noqa: PLC0415 - its driver may be missing
-
-        return TableIndexWriter(job.place, about=job.describe())
-    old = Path(job.place.old) if job.place.old else None
-    return FileIndexWriter(Path(job.place.new), about=job.describe(), old=old)
 
 
 async def _read(

@@ -1,33 +1,21 @@
-"""The index of a knowledge in a folder: SQLite files (FTS5), and a small file that names the one that serves.
+"""The index of a knowledge as a file of SQLite (FTS5).
 
-A `FileIndexWriter` writes a file that nobody reads yet, a `FileIndexReader` reads one that nobody writes any more: no
-locks and no journal are needed. All SQL of the SQLite index is here.
+An `IndexWriter` writes a file that nobody reads yet, an `IndexReader` reads one that nobody writes any more: no locks
+and no journal are needed. All SQL of the index is here.
 """
 
-import asyncio
 import json
-import os
-import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from flowground.core.errors import ProviderError, RunError
-from flowground.core.processes import try_lock
-from flowground.knowledge.embeddings import Embeddings, embed_passages
-from flowground.knowledge.index import FORMAT, SEARCH_SECONDS, BuildPlace, FoundPassage, IndexedFile, IndexedPassage
-from flowground.knowledge.index_home import KEPT_SECONDS
-from flowground.knowledge.sources import PageStates, SourceFile, read_states, write_states
+from flowground.core.errors import RunError
+from flowground.knowledge.index import FORMAT, FoundPassage, IndexedFile, IndexedPassage
 from flowground.knowledge.terms import Term, spread
-
-if TYPE_CHECKING:
-    from flowground.knowledge.vectors import VectorReader
 
 _TABLES = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -58,13 +46,11 @@ _READ = f"{_FOUND} FROM {_JOINED} WHERE passages.id IN (SELECT value FROM json_e
 _READERS = 4
 _COMMON = 500
 """A word's passages are counted up to this number: SQLite steps through each of them."""
-_CURRENT = "current"
-_PAGES = "pages.json"
-_ENDING = ".index"
-_WANTED = "wanted"
+SEARCH_SECONDS = 5.0
+"""The longest time of a search: questions are limited so that they take far less."""
 
 
-class FileIndexWriter:
+class IndexWriter:
     """Writes a new file, as a copy of `old` where that is given. For one thread."""
 
     def __init__(self, path: Path, *, about: Mapping[str, str], old: Path | None = None) -> None:
@@ -137,7 +123,7 @@ class FileIndexWriter:
         self._database.close()
 
 
-class FileIndexReader:
+class IndexReader:
     """Reads a finished file, safe for threads; a few searches at once, each on its own connection."""
 
     def __init__(self, path: Path) -> None:
@@ -252,143 +238,6 @@ class FileIndexReader:
                 self._idle.append(database)
 
 
-class IndexFolder:
-    """An `IndexHome` in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._reader: tuple[str, FileIndexReader] | None = None
-        self._vectors: tuple[str, VectorReader] | None = None
-        self._lock = threading.Lock()
-
-    def open(self) -> FileIndexReader | None:
-        for _ in range(3):  # the file may be replaced and removed between the two steps
-            name = self._read_current()
-            if name is None:
-                return None
-            with self._lock:
-                if self._reader is not None and self._reader[0] == name:
-                    return self._reader[1]
-                try:
-                    reader = FileIndexReader(self._folder / name)
-                except ValueError:
-                    continue
-                if self._reader is not None:
-                    self._reader[1].close()
-                self._reader = (name, reader)
-                return reader
-        return None
-
-    def open_vectors(self, model: str) -> "VectorReader | None":
-        from flowground.knowledge.vectors import VectorReader  # noqa: PLC0415 - numpy: 0.1 s, for who has embeddings
-
-        if self.open() is None:
-            return None
-        with self._lock:
-            if self._reader is None:
-                return None
-            name = f"{self._reader[0]} {model}"
-            if self._vectors is None or self._vectors[0] != name:
-                try:
-                    self._vectors = (name, VectorReader(_place_vectors(self._folder / self._reader[0]), model))
-                except ValueError:
-                    return None
-            return self._vectors[1]
-
-    def sign(self, files: Mapping[str, SourceFile]) -> Mapping[str, SourceFile]:
-        return files
-
-    def take(self) -> Callable[[], None]:
-        """Takes the lock, which the system releases when the process ends."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try_lock(descriptor)
-        except OSError:
-            os.close(descriptor)
-            raise BlockingIOError from None
-        return lambda: os.close(descriptor)
-
-    def plan(self, *, is_copy: bool) -> BuildPlace:
-        name = self._read_current() if is_copy else None
-        return BuildPlace(str(self._folder / f"{uuid4().hex}{_ENDING}"), str(self._folder / name) if name else None)
-
-    async def embed(self, place: BuildPlace, embeddings: Embeddings) -> None:
-        old = await asyncio.to_thread(self.open_vectors, embeddings.model) if place.old else None
-        new = Path(place.new)
-        reader = await asyncio.to_thread(FileIndexReader, new)
-        try:
-            await embed_passages(reader, old, _place_vectors(new), embeddings)
-        except ProviderError:
-            await asyncio.to_thread(shutil.rmtree, _place_vectors(new), ignore_errors=True)
-            raise
-        finally:
-            reader.close()
-
-    def publish(self, place: BuildPlace) -> None:
-        made = Path(place.new)
-        with made.open("rb+") as file:
-            os.fsync(file.fileno())
-        self._write(_CURRENT, made.name)
-        for other in self._folder.glob(f"*{_ENDING}"):
-            if other.name != made.name:
-                with suppress(OSError):  # Windows keeps a file that is being read: the next build removes it
-                    _remove(other)
-
-    def remove(self, place: BuildPlace) -> None:
-        _remove(Path(place.new))
-
-    def read_pages(self) -> PageStates:
-        try:
-            return read_states(json.loads((self._folder / _PAGES).read_bytes()))
-        except (OSError, ValueError):
-            return {}
-
-    def write_pages(self, states: PageStates) -> None:
-        self._write(_PAGES, json.dumps(write_states(states)))
-
-    def close(self) -> None:
-        with self._lock:
-            if self._reader is not None:
-                self._reader[1].close()
-            self._reader = self._vectors = None
-
-    def _write(self, name: str, text: str) -> None:
-        """Writes a small file atomically."""
-        beside = self._folder / f"{name}.new"
-        beside.write_text(text, "ascii")
-        beside.replace(self._folder / name)
-
-    def _read_current(self) -> str | None:
-        try:
-            name = (self._folder / _CURRENT).read_text("ascii")
-        except (OSError, UnicodeDecodeError):
-            return None
-        return name if name.endswith(_ENDING) and name.removesuffix(_ENDING).isalnum() else None
-
-
-def forget_folders(root: Path, wanted: Collection[str], *, now: float, deletes: bool) -> list[str]:
-    """Marks and removes folders below `root` as `IndexHomes.forget` does; an empty file in each has the time it was
-    last wanted. A folder whose index is being built stays."""
-    gone: list[str] = []
-    for folder in [*root.glob("shared/*"), *root.glob("flows/*/*")]:
-        if not folder.is_dir():
-            continue
-        address, mark = "/".join(folder.relative_to(root).parts[1:]), folder / _WANTED
-        if address in wanted or not mark.exists():
-            mark.touch()
-            os.utime(mark, (now, now))
-        elif deletes and mark.stat().st_mtime < now - KEPT_SECONDS:
-            with suppress(BlockingIOError):
-                release = IndexFolder(folder).take()
-                shutil.rmtree(folder, ignore_errors=True)
-                release()
-                gone.append(address)
-            with suppress(OSError):  # the flow has other knowledge
-                folder.parent.rmdir()
-    return gone
-
-
 def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
 
@@ -396,13 +245,3 @@ def _open(path: Path) -> sqlite3.Connection:
 def _list_files(database: sqlite3.Connection) -> dict[str, IndexedFile]:
     rows = database.execute(f"SELECT {IndexedFile.COLUMNS} FROM files ORDER BY source")  # noqa: S608 - ours
     return {file.source: file for file in map(IndexedFile.from_row, rows)}
-
-
-def _place_vectors(index: Path) -> Path:
-    return index.with_name(f"{index.name}.vectors")
-
-
-def _remove(index: Path) -> None:
-    """Removes an index and its vectors."""
-    index.unlink(missing_ok=True)
-    shutil.rmtree(_place_vectors(index), ignore_errors=True)

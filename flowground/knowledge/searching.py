@@ -1,8 +1,8 @@
 """Searches an index: chooses the words to look up, finds substitutes for words that the index lacks, and ranks
 passages.
 
-The ranking is BM25 over a passage's heading, the headings above that, and the text. It is the same for every kind of
-index: an index finds passages with any of the words, and the best of them are ranked here.
+The ranking is BM25 over a passage's heading, the headings above that, and the text: an index finds passages with any of
+the words, and the best of them are ranked here.
 """
 
 import math
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from flowground.core.errors import RunError
 from flowground.core.media_types import match_path
 from flowground.core.words import list_names, show, suggest
-from flowground.knowledge.index import FoundPassage, IndexedFile, IndexReader
+from flowground.knowledge.index import FoundPassage, IndexedFile
+from flowground.knowledge.index_file import IndexReader
 from flowground.knowledge.terms import Term, cut_ending, list_spellings, list_stems, list_terms, list_words
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ MOST_FILES = 20_000
 _MOST_ENTRIES = 200_000
 _DEPTH = 32
 _FRESH_NS = 2_000_000_000
-"""Nanoseconds: two writes in this time may leave the same signature, because clocks of file systems are coarse."""
+"""Nanoseconds: two writes in this time may leave the same times, because clocks of file systems are coarse."""
 _States = list[tuple[PathPattern, set[int]]]
 _RETRY_SECONDS = 120.0
 """Seconds until a page that failed is fetched again."""
@@ -229,8 +230,19 @@ def _take(root: Path, path: str, entry: "os.DirEntry[str]", found: SourceList) -
         found.left_out[path] = f"it cannot be read: {getattr(error, 'strerror', None) or 'its link leads in a circle'}"
         return
     is_fresh = time.time_ns() - about.st_mtime_ns < _FRESH_NS
-    signature = "" if is_fresh else f"{about.st_mtime_ns}-{about.st_size}-{about.st_ino}"
-    found.files[path] = SourceFile(real, signature, path)
+    read = _read_digest.__wrapped__ if is_fresh else _read_digest
+    found.files[path] = SourceFile(real, read(real, (about.st_mtime_ns, about.st_size, about.st_ino)), path)
+
+
+@lru_cache(100_000)
+def _read_digest(path: Path, state: tuple[int, ...]) -> str:
+    """The SHA-256 of the content, on which all computers that share an index agree; the `state` of a file that cannot
+    be read. A file is read again only after it was written."""
+    try:
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return str(state)
 
 
 def _is_lost(url: str, states: PageStates, indexed: Collection[str]) -> bool:

@@ -60,11 +60,6 @@ def list_words(text: str) -> list[str]:
     return _ASCII_INDEXED.findall(folded) if folded.isascii() else _INDEXED.findall(folded)
 
 
-def is_alone(word: str) -> bool:
-    """Whether the word is a character that is indexed alone."""
-    return len(word) == 1 and _ONE_ALONE.match(word) is not None
-
-
 def fold_word(word: str) -> str:
     """The word as the index writes it: in small letters, without accents."""
     if word.isascii():

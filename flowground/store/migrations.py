@@ -468,6 +468,12 @@ def m046_run_requests(connection: Connection) -> None:
     )
 
 
+def m047_knowledge_in_files(connection: Connection) -> None:
+    """Indexes are files again: empties their tables, which hold texts of documents."""
+    if connection.dialect.name == "postgresql":
+        run_statements(connection, "TRUNCATE knowledge_indexes CASCADE")
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -497,6 +503,7 @@ ADDITIONS: tuple[Migration, ...] = (
     m044_config_members,
     m045_journals,
     m046_run_requests,
+    m047_knowledge_in_files,
 )
 
 
