@@ -18,7 +18,7 @@ from flowground.core.caller import RunRequest
 from flowground.core.errors import FlowError, FlowgroundError, RunError, TweaksRefused
 from flowground.flows.tweaks import apply_tweaks
 from flowground.tools import databases as postgresql
-from flowground.tools.databases import Databases, PostgresConnections, PostgresQuery
+from flowground.tools.databases import Databases, PostgresQuery
 from flowground.tools.settings import DatabaseSettings
 from tests.canary import WORD
 from tests.forwards import forward
@@ -174,39 +174,31 @@ async def test_a_read_only_transaction_cannot_be_opened_up_by_a_select(tmp_path:
 
 
 @on_postgresql
-async def test_a_connection_of_postgresql_is_kept_clean_and_closed_at_the_end(tmp_path: Path, url: str) -> None:
+async def test_a_query_of_postgresql_leaves_nothing_to_the_next(url: str) -> None:
     databases = Databases({"orders": DatabaseSettings(url=url, seconds=60)})
-    leave = "SELECT pg_advisory_lock(7), set_config('work_mem', '99MB', false), pg_backend_pid() AS pid"
-    settings = "current_setting('work_mem') AS work_mem, current_setting('transaction_read_only') AS ro"
+    await databases.ask("orders", ["SELECT pg_advisory_lock(7), set_config('work_mem', '99MB', false)"])
     locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-    look = f"SELECT pg_backend_pid() AS pid, {settings}, ({locks}) AS locks"
-    (left,) = await databases.ask("orders", [leave])
-    (found,) = await databases.ask("orders", [look])
-    assert found == {"pid": left["pid"], "work_mem": found["work_mem"], "ro": "on", "locks": 0}
-    assert found["work_mem"] != "99MB"
+    (found,) = await databases.ask("orders", [f"SELECT current_setting('work_mem') AS work_mem, ({locks}) AS locks"])
+    assert (found["work_mem"] != "99MB", found["locks"]) == (True, 0)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(databases.ask("orders", ["SELECT pg_sleep(60)"]), 2)
-    (after,) = await databases.ask("orders", [look])
-    assert after["pid"] != left["pid"]
     await databases.close()
     with open_as_admin().connect() as connection:
         still = text(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{READER}'")
         eventually(lambda: connection.execute(still).scalar_one() == 0)
 
 
-def select_one(connections: PostgresConnections) -> PostgresQuery:
-    return PostgresQuery(connections, ["SELECT 1 AS a"], 50, 60)
+def select_one(url: str) -> PostgresQuery:
+    return PostgresQuery(url, ["SELECT 1 AS a"], 50, 60)
 
 
 @on_postgresql
 async def test_a_query_of_postgresql_that_was_given_up_before_its_turn_is_not_asked(url: str) -> None:
-    connections = PostgresConnections(url)
-    query = select_one(connections)
+    query = select_one(url)
     query.abort()
     with pytest.raises(RunError, match="given up"):
         await asyncio.to_thread(query.run)
-    assert await asyncio.to_thread(select_one(connections).run) == [{"a": 1}]
-    connections.close()
+    assert await asyncio.to_thread(select_one(url).run) == [{"a": 1}]
 
 
 @on_postgresql
@@ -216,15 +208,13 @@ async def test_a_silent_connection_of_postgresql_keeps_no_thread(url: str, monke
     is_silent = False
     with forward(make_url(url).port or 5432, lambda piece: b"" if is_silent else piece) as port:
         there = make_url(url).set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
-        connections = PostgresConnections(there)
         with ThreadPoolExecutor(1) as threads:
-            assert threads.submit(select_one(connections).run).result(60) == [{"a": 1}]
+            assert threads.submit(select_one(there).run).result(60) == [{"a": 1}]
             is_silent = True
             with pytest.raises(RunError, match="does not answer"):
-                threads.submit(select_one(connections).run).result(60)
+                threads.submit(select_one(there).run).result(60)
             is_silent = False
-            assert threads.submit(select_one(connections).run).result(60) == [{"a": 1}]
-        connections.close()
+            assert threads.submit(select_one(there).run).result(60) == [{"a": 1}]
 
 
 @on_postgresql

@@ -1,24 +1,22 @@
 """Databases that flows may query, by the names of config.yaml. Queries read only, which the database itself enforces.
 
-A query of PostgreSQL runs in a thread, on a connection of its own without traces of earlier queries, in a read-only
-transaction that is rolled back; it is opened as a cursor, which accepts one SELECT and nothing else. A query of a
-SQLite file runs in a child process of its own, which is killed when the time is over.
+A query of PostgreSQL runs in a thread, on a connection that is opened for it, in a read-only transaction that never
+ends; it is opened as a cursor, which accepts one SELECT and nothing else. A query of a SQLite file runs in a child
+process of its own, which is killed when the time is over.
 """
 
 import asyncio
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from selectors import EVENT_READ, DefaultSelector
 from threading import Lock
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
 
 from flowground.core.caller import WHOSE
 from flowground.core.errors import RunError
@@ -30,10 +28,6 @@ from flowground.tools.settings import DatabaseSettings, Parameter, SqlParts, che
 _LONGEST_ROW = 500_000
 _BATCH = 50
 _CONNECT_SECONDS = 5
-_KEPT = 2
-"""Connections to a database that stay open between queries."""
-_KEEP_SECONDS = 300
-"""Seconds after which a connection is replaced."""
 _BEGIN = """
 SELECT set_config('statement_timeout', %(time)s, true), set_config('lock_timeout', %(time)s, true),
     rolsuper
@@ -54,45 +48,12 @@ _GRACE = 2.0
 """Seconds beyond its own limit that a database has to report the limit."""
 
 
-class PostgresConnections:
-    """Connections to one database: `_KEPT` stay open for later queries, cleaned of earlier ones.
-
-    `url` contains the password. Nothing is opened before the first query.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._engine: Engine | None = None
-        self._lock = Lock()
-
-    def connect(self) -> Connection:
-        """A connection for one query. Raises ImportError where the driver is missing."""
-        with self._lock:
-            if self._engine is None:
-                self._engine = self._make_engine()
-        return self._engine.connect()
-
-    def close(self) -> None:
-        """Closes idle connections."""
-        if self._engine:
-            self._engine.dispose()
-
-    def _make_engine(self) -> Engine:
-        parsed = make_url(self._url).set(drivername="postgresql+psycopg")
-        options = {"connect_timeout": _CONNECT_SECONDS, "application_name": "flowground", "prepare_threshold": None}
-        kept = {"pool_size": _KEPT, "max_overflow": -1, "pool_recycle": _KEEP_SECONDS}
-        engine = create_engine(parsed, hide_parameters=True, connect_args=options, pool_reset_on_return=None, **kept)
-        event.listen(engine, "reset", _clear)
-        event.listen(engine, "checkout", _check)
-        return engine
-
-
 class PostgresQuery:
-    """One query, run once in a thread; `abort` stops it from another thread."""
+    """One query, run once in a thread; `abort` stops it from another thread. `url` contains the password."""
 
-    def __init__(self, connections: PostgresConnections, parts: SqlParts, rows: int, seconds: float) -> None:
+    def __init__(self, url: str, parts: SqlParts, rows: int, seconds: float) -> None:
         self._parts, self._rows, self._seconds = parts, rows, seconds
-        self._connections = connections
+        self._url = url
         self._connection: Any = None
         self._is_aborted = False
         self._lock = Lock()
@@ -100,7 +61,7 @@ class PostgresQuery:
     def run(self) -> Sequence[Record]:
         """Runs the query and returns its rows. Raises RunError."""
         try:
-            with self._connections.connect() as connection:
+            with _make_engine(self._url).connect() as connection:
                 connection.execution_options(postgresql_readonly=True)
                 try:
                     return self._ask(connection)
@@ -122,12 +83,10 @@ class PostgresQuery:
                     self._connection.cancel_safe(timeout=_CONNECT_SECONDS)
 
     def _release(self, connection: Connection) -> None:
-        """Releases the connection. A cancelled one is closed, since the server may carry out the cancellation late."""
+        """Closes the connection at once: ending its transaction would wait for a server that may be silent."""
         with self._lock:
-            is_lost = self._connection is not None and self._connection.closed
             self._connection = None
-            if self._is_aborted or is_lost:
-                connection.invalidate()
+            connection.invalidate()
 
     def _ask(self, connection: Connection) -> Sequence[Record]:
         limits = {"time": f"{max(1, int(self._seconds * 1000))}ms"}
@@ -182,8 +141,6 @@ class Databases:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="flowground-query")
         self._turns = FairPool([None] * _AT_ONCE)
         self._running: set[PostgresQuery] = set()
-        urls = {name: entry.url.get_secret_value() for name, entry in entries.items() if entry.file is None}
-        self._connections = {name: PostgresConnections(url) for name, url in urls.items()}
         self._children: list[ChildProcess] = []
         """Idle child processes, for the next queries of SQLite files."""
 
@@ -199,7 +156,7 @@ class Databases:
             try:
                 async with asyncio.timeout(entry.seconds + _GRACE):
                     if entry.file is None:
-                        query = PostgresQuery(self._connections[name], parts, entry.rows, entry.seconds)
+                        query = PostgresQuery(entry.url.get_secret_value(), parts, entry.rows, entry.seconds)
                         return await self._ask_postgresql(query)
                     return await self._ask_sqlite(entry.file, parts, entry)
             except TimeoutError:
@@ -249,42 +206,16 @@ class Databases:
         """Stops all running queries."""
         await asyncio.gather(*(asyncio.to_thread(query.abort) for query in self._running))
         self._threads.shutdown(wait=False, cancel_futures=True)
-        await asyncio.gather(*(asyncio.to_thread(kept.close) for kept in self._connections.values()))
         while self._children:
             await self._children.pop().kill()
 
 
-def _clear(connection: Any, *_: Any) -> None:
-    """Resets what a query leaves beyond its transaction: locks, settings, effects of the database's own functions."""
-    connection.rollback()
-    connection.autocommit = True
-    connection.execute("DISCARD ALL")
-    connection.autocommit = False
-
-
-def _check(connection: Any, record: Any, _: Any) -> None:
-    """Raises DisconnectionError, so that the pool opens another connection, unless a kept one answers within
-    `_CONNECT_SECONDS`.
-
-    An endless wait could not be aborted, as the connection belongs to no query yet.
-    """
-    if not record.info.get("is_kept"):  # it has just been opened
-        record.info["is_kept"] = True
-        return
-    line, end = connection.pgconn, time.monotonic() + _CONNECT_SECONDS
-    try:
-        line.send_query(b"")
-        line.flush()
-        with DefaultSelector() as ready:
-            ready.register(line.socket, EVENT_READ)
-            while ready.select(max(0.0, end - time.monotonic())):
-                line.consume_input()
-                while not line.is_busy():
-                    if line.get_result() is None:
-                        return
-    except Exception:  # noqa: BLE001 - the driver's own, which is imported by SQLAlchemy alone
-        raise DisconnectionError from None
-    raise DisconnectionError
+@lru_cache
+def _make_engine(url: str) -> Engine:
+    """An engine that opens a connection for each query. Raises ImportError where the driver is missing."""
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    options = {"connect_timeout": _CONNECT_SECONDS, "application_name": "flowground", "prepare_threshold": None}
+    return create_engine(parsed, hide_parameters=True, connect_args=options, poolclass=NullPool)
 
 
 @contextmanager
