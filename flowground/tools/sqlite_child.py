@@ -65,12 +65,13 @@ def _write(value: Any) -> Any:
 
 
 def _bound(seconds: float) -> None:
-    """Limits the processor time, so that the process ends by itself where its parent is gone."""
+    """Limits the processor time, so that the process ends by itself where its parent is gone: a parent that is there
+    has ended it two seconds after its time."""
     with suppress(ImportError):
         import resource  # noqa: PLC0415 - Windows has none
 
         most = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 2, most))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 4, most))
 
 
 if __name__ == "__main__":
