@@ -18,17 +18,12 @@ from typing import TypeVar
 from flowground.core.errors import ProviderError, RunError
 from flowground.core.processes import ChildProcess
 from flowground.knowledge.building import BuildJob, BuildReport
-from flowground.knowledge.building import IndexState as IndexState
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile
 from flowground.knowledge.index_file import IndexReader
 from flowground.knowledge.index_folder import IndexFolder
 from flowground.knowledge.searching import MOST_HITS, Filters, Hit, search_both, search_words
-from flowground.knowledge.searching import explain_unmatched as explain_unmatched
-from flowground.knowledge.searching import read_filters as read_filters
 from flowground.knowledge.sources import AddedFile, FetchedPages, PageSources, fetch_pages, find_sources, note_failures
-from flowground.knowledge.sources import FetchPage as FetchPage
-from flowground.knowledge.sources import Page as Page
 
 _T = TypeVar("_T")
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("worker.py")))
