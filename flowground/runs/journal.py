@@ -6,7 +6,7 @@ answer are joined, or cut, wherever that helps, and "after number 12" means the 
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 from flowground.core.errors import FlowgroundError
@@ -43,8 +43,6 @@ class Journal:
     """The events of one run so far, on the loop of the run."""
 
     def __init__(self) -> None:
-        self.size = 0
-        """About the number of characters in the journal."""
         self._entries: list[NumberedEvent] = []
         self._component, self._pieces = "", list[str]()
         """The text that grows, behind the entries."""
@@ -60,13 +58,17 @@ class Journal:
         return len(self._followers)
 
     @property
+    def size(self) -> int:
+        """About the number of characters in the journal."""
+        return sum(_count_chars(event) for event in self.list_events())
+
+    @property
     def count(self) -> int:
         """The number of the last event."""
         return self._count
 
     def append(self, event: Event) -> None:
         """Adds the next event."""
-        self.size += _count_chars(event)
         if not isinstance(event, Token):
             self._close_text()
             self._count += 1
@@ -107,16 +109,15 @@ class Journal:
         if self.error:
             raise self.error
 
-    def list_events(self, *, to: int | None = None) -> Iterator[Event]:
+    def list_events(self, *, to: int | None = None) -> Sequence[Event]:
         """The events so far, those of an ended run from any thread; up to the number `to`, at which a text is cut."""
         self._close_text()
-        for number, event in self._entries:
-            if to is None or number <= to:
-                yield event
-                continue
+        events = [event for number, event in self._entries if to is None or number <= to]
+        if to is not None and len(events) < len(self._entries):
+            number, event = self._entries[len(events)]
             if isinstance(event, Token) and (left := len(event.text) - (number - to)) > 0:
-                yield Token(event.component_id, event.text[:left])
-            return
+                events.append(Token(event.component_id, event.text[:left]))
+        return events
 
     def list_after(self, after: int, *, most: int | None = None) -> list[NumberedEvent]:
         """The events after this number that are there now, the first `most`."""

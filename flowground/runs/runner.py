@@ -7,7 +7,7 @@ component whose references are all optional is skipped when none of them has a v
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -93,15 +93,10 @@ class EventQueue:
         """The reader's wait for the next event."""
         self._room = asyncio.Event()
 
-    def put(self, event: ComponentEvent) -> None:
-        self._note(event)
-        self._add(event)
-
-    def end(self) -> None:
-        """Ends the queue: no event comes after this."""
-        self._add(None)
-
-    def _add(self, event: ComponentEvent | None) -> None:
+    def put(self, event: ComponentEvent | None) -> None:
+        """Adds the next event; None ends the queue."""
+        if event is not None:
+            self._note(event)
         self._events.append(event)
         if self._arrival and not self._arrival.done():
             self._arrival.set_result(None)
@@ -112,10 +107,9 @@ class EventQueue:
             self._room.clear()
             await self._room.wait()
 
-    def take_all(self) -> Iterator[ComponentEvent]:
-        """All events in the queue, for a run that has ended."""
-        while self._events and (event := self._events.popleft()):
-            yield event
+    def take_all(self) -> list[ComponentEvent]:
+        """All events of a run that has ended."""
+        return [event for event in self._events if event is not None]
 
     async def take(self) -> ComponentEvent | None:
         """The next event, None at the end."""
@@ -200,7 +194,7 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     run = _Run(wired, request, queue, scope, ComponentOutputs(wired), _make_actions(wired, queue, scope))
     if request.stream or wired.asks_people:  # a call that waits for a person is shown at once
         driver = asyncio.create_task(run.run_in_time())
-        driver.add_done_callback(lambda _: queue.end())
+        driver.add_done_callback(lambda _: queue.put(None))
         try:
             while (event := await queue.take()) is not None:
                 yield event

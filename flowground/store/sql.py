@@ -44,7 +44,9 @@ _MOST_WORDS = 5
 
 def make_storable(text: str) -> str:
     """The text with U+FFFD in place of what cannot be stored."""
-    return join_surrogates(text.replace("\x00", "\ufffd") if "\x00" in text else text)
+    if text.isascii() and "\x00" not in text:
+        return text
+    return join_surrogates(text.replace("\x00", "\ufffd"))
 
 
 def encode_json(value: Any, *, is_sorted: bool = False) -> str:

@@ -65,11 +65,6 @@ class Job:
         landed = self.kind.landed
         return landed is not None and landed(connection, *self.args, **self.kwargs)
 
-    @property
-    def is_recognizable(self) -> bool:
-        """Whether the job can find out that it was committed before."""
-        return self.kind.landed is not None
-
 
 class JobQueue:
     """A queue of jobs, shared by threads, that can be closed."""
@@ -223,7 +218,7 @@ class Writer:
             self.outage.record_success()
         elif explain(error, is_writing=True):
             self._fail(batch, error)
-        elif len(batch) == 1 and not batch[0].is_recognizable:
+        elif len(batch) == 1 and batch[0].kind.landed is None:
             batch[0].error = error
         else:
             self._write_one_by_one(batch)
@@ -264,13 +259,13 @@ class Writer:
     def _try_again(self, batch: Sequence[Job], *, may_have_landed: bool, tries: int) -> Exception | None:
         """Tries the batch on a new connection. `may_have_landed`: the old one broke during the commit."""
         for job in batch:
-            job.error = unknown_outcome_error() if may_have_landed and not job.is_recognizable else None
+            job.error = unknown_outcome_error() if may_have_landed and job.kind.landed is None else None
         error = self._try([job for job in batch if job.error is None], tries=tries, may_be_stored=True)
         return unknown_outcome_error() if error is not None and may_have_landed else error
 
     def _run_in_transaction(self, batch: Sequence[Job], *, may_be_stored: bool) -> None:
         connection = self._connection.open()
-        is_one_trip = not may_be_stored and all(job.kind.is_one_way and job.is_recognizable for job in batch)
+        is_one_trip = not may_be_stored and all(job.kind.is_one_way and job.kind.landed for job in batch)
         try:
             with open_batch(connection) if is_one_trip else nullcontext():
                 begin(connection)
