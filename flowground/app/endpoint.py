@@ -13,29 +13,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iter
 from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, TypeVar, assert_never
+from typing import Any, Generic, TypeVar
 
 from flowground.app.authorize import Asker, AuthorizedRequest, CommandLine, PersonChatting, TokenHolder, authorize
 from flowground.app.live_turns import LiveTurn, ReplayedFlow, ReplayedTurn
 from flowground.app.runtime import Runtime
 from flowground.core.caller import WHOSE, Caller, RunRequest, make_id
 from flowground.core.errors import FlowgroundError, RunError, ShuttingDown
-from flowground.core.events import (
-    ComponentFinished,
-    ComponentStarted,
-    Event,
-    ModelProgress,
-    ModelThought,
-    PassagesFound,
-    ThinkingBegan,
-    Token,
-    ToolCalled,
-    ToolReturned,
-    ToolWaits,
-    TurnFinished,
-    TurnStarted,
-)
+from flowground.core.events import Event, ToolWaits, TurnFinished
 from flowground.flows.wiring import WiredFlow
+from flowground.runs.journal import Journal
 from flowground.runs.outputs import refuse_unseen_outputs
 from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
 from flowground.runs.turns import TurnTerms, take_turn
@@ -163,8 +150,10 @@ class Answer(Generic[AnyRequest]):
         """This answer with a turn that goes on by itself, also while a person is asked."""
         return replace(self, place=None, turn=self.start_for_stream())
 
-    def stream_events(self, repeatable: RepeatableRun | None = None) -> AsyncGenerator[Event, None]:
-        """The events of the turn. A reader that stops early must close them."""
+    def stream_events(
+        self, repeatable: RepeatableRun | None = None, *, journal: Journal | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The events of the turn, which the `journal` gets too. A reader that stops early must close them."""
         runtime = self.runtime
         if self.turn:
             return self.turn.follow()
@@ -178,12 +167,13 @@ class Answer(Generic[AnyRequest]):
             settings=runtime.settings,
             terms=TurnTerms(runtime.switches.refuse, count, repeatable, chats),
             outside=runtime.reach.outside,
+            journal=journal,
         )
 
     def start(self) -> LiveTurn:
         """Begins the turn for a page; it goes on without the page that began it. Call this at once."""
         admit = partial(self.place.acquire, self.request) if self.place else None
-        turn = self._begin(self.stream_events(), admit=admit)
+        turn = self._begin(admit=admit)
         self.runtime.keep_for_page(turn)
         return turn
 
@@ -192,13 +182,15 @@ class Answer(Generic[AnyRequest]):
         as long after its end."""
         limits = self.runtime.settings.limits
         alone_seconds = limits.resume_seconds + (limits.approval_seconds if self.wired.asks_people else 0)
-        turn = self._begin(self.stream_events(repeatable), alone_seconds=alone_seconds)
+        turn = self._begin(repeatable, alone_seconds=alone_seconds)
         self.runtime.keep_for_stream(turn)
         return turn
 
-    def _begin(self, events: AsyncGenerator[Event, None], **how: Any) -> LiveTurn:
+    def _begin(self, repeatable: RepeatableRun | None = None, **how: Any) -> LiveTurn:
         """Begins a turn that holds the answer's place to its end."""
-        turn = LiveTurn(self.caller, self.wired, self.request, events, self.runtime.stop_error, **how)
+        journal = Journal()
+        events = self.stream_events(repeatable, journal=journal)
+        turn = LiveTurn(self.caller, self.wired, self.request, events, journal, self.runtime.stop_error, **how)
         if self.place:
             turn.task.add_done_callback(self.place.release)
         return turn
@@ -232,24 +224,12 @@ class Answer(Generic[AnyRequest]):
 
     async def _read(self) -> TurnFinished | RunWaits:
         finished: TurnFinished | None = None
-        started: TurnStarted | None = None
         async with aclosing(self.stream_events()) as events:
             async for event in events:
-                match event:
-                    case TurnFinished():
-                        finished = event
-                    case TurnStarted():
-                        started = event
-                    case ComponentStarted() | ComponentFinished() | Token() | ModelProgress():
-                        pass
-                    case ToolWaits():
-                        run_id = started.run_id if started else ""
-                        if self.runtime.running.list_waiting(run_id) and self.turn:
-                            return RunWaits(run_id)
-                    case ToolCalled() | ToolReturned() | ThinkingBegan() | ModelThought() | PassagesFound():
-                        pass
-                    case _:
-                        assert_never(event)
+                if isinstance(event, TurnFinished):
+                    finished = event
+                elif self.turn and isinstance(event, ToolWaits) and self.runtime.running.list_waiting(self.run_id):
+                    return RunWaits(self.run_id)
         if finished is None:
             raise RunError("The run ended without an answer.")
         return finished

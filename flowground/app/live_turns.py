@@ -50,12 +50,13 @@ class LiveTurn:
         wired: WiredFlow,
         request: RunRequest,
         events: AsyncGenerator[Event, None],
+        journal: Journal,
         stop_error: Callable[[], FlowgroundError],
         *,
         alone_seconds: float | None = None,
         admit: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Begins at once.
+        """Begins at once; the turn writes its `events` into the `journal`, which the end of both ends.
 
         `stop_error` makes the error for followers of a cancelled turn. `alone_seconds` is how long the turn goes on
         without followers; None: to its end. `admit` is awaited before anything else.
@@ -65,13 +66,12 @@ class LiveTurn:
         """Called with the first event. Set it at once."""
         self.started: TurnStarted | None = None
         """The first event; None before it."""
-        self._events = events
+        self._events, self.journal = events, journal
         self._admit = admit
         self.is_waiting = admit is not None
         """Whether `admit` has not returned yet."""
         self._stop_error = stop_error
         self._alone_seconds = alone_seconds
-        self.journal = Journal()
         self._begun = asyncio.Event()
         self._leaving: asyncio.TimerHandle | None = None
         self.task = asyncio.ensure_future(self._take())
@@ -137,7 +137,6 @@ class LiveTurn:
                             self.request, session_id=event.session_id, tweaks={}, kept_overrides=kept
                         )
                         self._begun.set()
-                    self.journal.append(event)
         except asyncio.CancelledError:
             error = self._stop_error()
             raise

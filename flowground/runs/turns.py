@@ -147,8 +147,8 @@ class TurnRecord:
     turn: TurnStarted
     terms: TurnTerms
     budget: RunBudget
+    journal: Journal
     started: float = field(default_factory=time.perf_counter)
-    journal: Journal = field(default_factory=Journal)
     results: dict[str, str] = field(default_factory=dict)
     """The texts of the answers by component, once the run is complete."""
     approvals: Approvals = field(init=False)
@@ -286,6 +286,7 @@ class TurnRecord:
         actions, added = view.action_log.list_actions(), self.history.added
         finished = TurnFinished(end.results, end.selected, end.seconds, end.usage, self.turn, actions, added)
         await self._save([*answers, *self._make_added()], "complete", finished, view)
+        self.journal.append(finished)
         return finished
 
     def _make_added(self) -> list[StoredMessage]:
@@ -452,7 +453,7 @@ def _write_request(request: RunRequest) -> str | None:
     return json.dumps({"tweaks": request.kept_overrides}, default=dict, allow_nan=False)
 
 
-async def take_turn(
+async def take_turn(  # noqa: PLR0913 - all that a turn may reach
     caller: Caller,
     wired: WiredFlow,
     request: RunRequest,
@@ -462,12 +463,14 @@ async def take_turn(
     settings: Settings,
     terms: TurnTerms,
     outside: Outside = NO_OUTSIDE,
+    journal: Journal | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Events of one turn: `TurnStarted` once the user's message is stored, `TurnFinished` once the answer is.
 
-    Authorize `wired` right before. Raises what `terms`, `apply_tweaks`, `refuse_missing` and `begin_version` raise
-    before anything is stored, and RunErrors after the failure is stored. The text so far is stored too: marked
-    "failed", or "stopped" where the turn was cancelled or closed, or an admin ended it.
+    The `journal` has each of them at the latest when it comes from here. Authorize `wired` right before. Raises what
+    `terms`, `apply_tweaks`, `refuse_missing` and `begin_version` raise before anything is stored, and RunErrors after
+    the failure is stored. The text so far is stored too: marked "failed", or "stopped" where the turn was cancelled or
+    closed, or an admin ended it.
     """
     store, budget = running.store, _open_budget(settings)
     owner = await _find_owner(store, caller, flow_id=wired.id, session_id=request.session_id)
@@ -476,7 +479,8 @@ async def take_turn(
     turn = _describe(tweaked.wired, request, (*request.warnings, *tweaked.warnings))
     _check(tweaked.wired, request, message=turn.input_value, limit=settings.limits.message_chars)
     terms.refuse(tweaked.wired)
-    record = TurnRecord(caller, owner, tweaked.wired, request, store, running, turn, terms, budget)
+    journal = journal or Journal()
+    record = TurnRecord(caller, owner, tweaked.wired, request, store, running, turn, terms, budget, journal)
     await record.begin()
     try:
         yield record.turn
