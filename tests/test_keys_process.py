@@ -180,6 +180,24 @@ def test_two_processes_make_one_run(two: tuple[RawClient, RawClient]) -> None:
         assert sum("idempotency-replayed" not in head for head, _ in told) == 1
 
 
+def test_a_stream_is_resumed_at_another_process(two: tuple[RawClient, RawClient]) -> None:
+    """While it goes on, and when the process that ran it is gone."""
+    first, second = two
+    heard = b""
+    with first.sent(request(first, "slow", "?stream=sse", key="k")) as connection:
+        while b"event: token" not in heard:
+            heard += connection.recv(512)
+        run = re.findall(rb"id: ([\w-]+)/1\n", heard)[0].decode()
+        address, headers = f"{second.server.url}/api/v1/runs/{run}/events", {"x-api-key": second.key}
+        rest = requests.get(f"{address}?after=2", headers=headers, timeout=60).text
+        while piece := connection.recv(4096):
+            heard += piece
+    whole = read_told(split(heard)[1].decode())
+    assert [read_told(rest), whole[-1][1]] == [whole[2:], "end"]
+    first.server.kill()
+    assert read_told(requests.get(address, headers=headers, timeout=60).text) == whole
+
+
 def test_a_run_of_another_process_is_waited_for(database: str, tmp_path: Path) -> None:
     config = {"database": database, "limits": {"resume_seconds": 1}}
     with (

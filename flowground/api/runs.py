@@ -16,7 +16,7 @@ from flowground.api.wire import write_citations, write_time, write_usage
 from flowground.app import endpoint, own_runs
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, Shape
-from flowground.core.errors import EventsGone, InvalidRequest, NotAllowed, hide_component
+from flowground.core.errors import InvalidRequest, NotAllowed, hide_component
 from flowground.core.messages import Decision
 from flowground.store.runs import chunks, progress
 from flowground.store.runs.records import RunRecord, StoredMessage
@@ -69,22 +69,27 @@ async def read_events(
     shape: Shape | None = None,
     last_event_id: Annotated[str | None, Header(description="As `after`, as browsers send it")] = None,
 ) -> Response:
-    """The events of a run of `?stream=sse` that come after one of them, and go on as they come."""
+    """The events of a streamed run that come after one of them, and go on as they come.
+
+    Without `shape` it is the run's own; where its process did not keep it, Langflow's.
+    """
     runtime, caller = await verify_caller(request)
     run = await own_runs.open_run(runtime, caller, run_id)
     place = _read_frame_id(run_id, after if after is not None else last_event_id)
     turn = runtime.find_stream_turn(run.id)
-    if turn is None or not isinstance(turn.request, ApiRequest):
-        raise EventsGone
-    if turn.caller.sees_inside and not caller.sees_inside:  # events hold what that caller may see
+    asked = turn.request if turn else None
+    if not isinstance(asked, ApiRequest):
+        asked, turn = ApiRequest(stream=True, framing="sse"), None
+    wired, events = (turn.wired, turn.follow()) if turn else await endpoint.reopen(runtime, caller, run)
+    may_hold_more = turn.caller.sees_inside if turn else run.token != caller.id
+    if may_hold_more and not caller.sees_inside:  # events hold what that caller may see
         raise NotAllowed(
             "The run was made by a token that sees the inside, and this one sees answers only.",
             code="token_may_not_see",
             hint="Follow it with that token, or ask for the run itself.",
         )
-    request_now = turn.request if shape is None else replace(turn.request, shape=shape)
-    frames = Frames(turn.wired, request_now, caller.sees_inside)
-    events = turn.follow()
+    request_now = asked if shape is None else replace(asked, shape=shape)
+    frames = Frames(wired, request_now, caller.sees_inside, is_reopened=turn is None)
     encode = partial(frames.encode_numbered, after=place)
     pieces = endpoint.follow(runtime, events, encode, cut_off=frames.cut_off)
     return open_stream(pieces, {RUN_ID: run.id})

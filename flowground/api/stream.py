@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
@@ -71,6 +71,8 @@ class Frames:
     wired: WiredFlow | ReplayedFlow
     request: ApiRequest
     sees_inside: bool
+    is_reopened: bool = False
+    """Whether the `request` is not the run's own, so that the message is only known once the turn begins."""
     _wire: Wire | None = None
     _tails: dict[str, str] = field(default_factory=dict)
     """The JSON at the end of every token of an answer, by component, encoded once."""
@@ -161,7 +163,8 @@ class Frames:
         return self._wire
 
     def _begin(self, event: TurnStarted) -> Iterator[EncodedEvent | None]:
-        self._wire = Wire(self.wired, self.request, event, self.sees_inside)
+        asked = replace(self.request, input_value=event.input_value) if self.is_reopened else self.request
+        self._wire = Wire(self.wired, asked, event, self.sees_inside)
         self._first = self._wire.find_first()
         if self.request.framing == "sse":
             named = {"run_id": event.run_id, "session_id": event.session_id, "flow_id": event.flow_id}

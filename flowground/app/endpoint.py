@@ -16,17 +16,19 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from flowground.app.authorize import Asker, AuthorizedRequest, CommandLine, PersonChatting, TokenHolder, authorize
-from flowground.app.live_turns import LiveTurn, ReplayedFlow, ReplayedTurn
+from flowground.app.live_turns import LiveTurn, ReplayedFlow, ReplayedTurn, replay
 from flowground.app.runtime import Runtime
 from flowground.core.caller import WHOSE, Caller, RunRequest, make_id
-from flowground.core.errors import FlowgroundError, RunError, ShuttingDown
+from flowground.core.errors import ComponentFailed, EventsGone, FlowgroundError, RunError, ShuttingDown
 from flowground.core.events import Event, ToolWaits, TurnFinished
-from flowground.flows.wiring import WiredFlow
+from flowground.flows.wiring import WiredFlow, keeps_messages
 from flowground.runs.journal import Journal
 from flowground.runs.outputs import refuse_unseen_outputs
 from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun, make_idempotency_key
 from flowground.runs.turns import TurnTerms, take_turn
+from flowground.store.runs import idempotency
 from flowground.store.runs.idempotency import IdempotencyKey
+from flowground.store.runs.records import RunRecord
 
 AnyRequest = TypeVar("AnyRequest", bound=RunRequest)
 EncodedPiece = TypeVar("EncodedPiece")
@@ -233,6 +235,55 @@ class Answer(Generic[AnyRequest]):
         if finished is None:
             raise RunError("The run ended without an answer.")
         return finished
+
+
+async def reopen(
+    runtime: Runtime, caller: Caller, run: RunRecord
+) -> tuple[WiredFlow | ReplayedFlow, AsyncGenerator[Event, None]]:
+    """The flow and the events of a stream that this process does not keep, from the first: as they are stored, or as
+    its own process writes them. Raises EventsGone.
+    """
+    if not run.streamed or (run.status == "running" and run.holder == runtime.running.holder):
+        raise EventsGone
+    if run.status != "running":
+        ended = await _find_ended(runtime, caller, run)
+        if not ended.events:
+            raise EventsGone
+        return ended.wired, ended.follow()
+    wired = await runtime.access.open_flow(caller, run.flow_id)
+    if wired.version != run.flow_version or not keeps_messages(wired):
+        raise EventsGone
+    return wired, _follow_elsewhere(runtime, caller, run, wired)
+
+
+async def _follow_elsewhere(
+    runtime: Runtime, caller: Caller, run: RunRecord, wired: WiredFlow
+) -> AsyncGenerator[Event, None]:
+    last = 0
+    async with aclosing(runtime.elsewhere.open(run, wired).journal.follow()) as batches:
+        async for batch in batches:
+            for number, event in batch:
+                last = number
+                yield event
+    ended, whole = await _find_ended(runtime, caller, run), Journal()
+    for event in ended.events:
+        whole.append(event)
+    for _, event in whole.list_after(last):
+        yield event
+    if ended.failure:
+        raise ended.failure
+
+
+async def _find_ended(runtime: Runtime, caller: Caller, run: RunRecord) -> ReplayedTurn:
+    """The ended turn, with what the caller may see of it. Raises EventsGone."""
+    kept = await runtime.store.read(idempotency.find_kept_run, run_id=run.id)
+    ended = replay(kept) if kept else None
+    end = ended.events[-1] if ended and ended.events else None
+    if ended is None or (isinstance(end, TurnFinished) and not end.results):  # the releases before kept no results
+        raise EventsGone
+    if isinstance(ended.failure, ComponentFailed) and not caller.sees_inside:
+        return replace(ended, failure=ended.failure.hide_inside())
+    return ended
 
 
 async def follow(

@@ -264,7 +264,7 @@ class IdempotencyCache:
                 return taken.run_id
             if kept and kept.was_given_up:  # its begin was stored after it was given up
                 await self.store.write(idempotency.release, key_id=idempotency_key.id, run_id=taken.run_id)
-            elif kept and (replayed := _replay(kept)):
+            elif kept and (replayed := replay(kept)):
                 return replayed
             elif gone:
                 raise AnswerGone(taken.run_id)
@@ -286,7 +286,7 @@ class IdempotencyCache:
                 del self._waiting[whose]
 
 
-def _replay(kept: KeptRun) -> ReplayedTurn | None:
+def replay(kept: KeptRun) -> ReplayedTurn | None:
     """The ended turn of a stored run; None where its answer was not kept."""
     read = None
     if kept.journal:

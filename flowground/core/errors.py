@@ -444,14 +444,14 @@ class RunNotFound(RequestError):
 
 
 class EventsGone(RequestError):
-    """The events of this run are not kept, or no longer: those of runs with `?stream=sse` are kept for a while."""
+    """The events of this run are not kept, or no longer: those of streamed runs are, as long as their messages."""
 
     code = "events_gone"
 
     def __init__(self) -> None:
         super().__init__(
             "The events of this run are not kept.",
-            hint="Runs with ?stream=sse keep them until limits.resume_seconds after their end. Ask for the run itself.",
+            hint="Streamed runs keep them as long as their messages. Ask for the run itself.",
         )
 
 

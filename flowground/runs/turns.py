@@ -403,7 +403,7 @@ class TurnRecord:
             failure,
             messages=messages,
             names=self.wired.display_names,
-            is_replayed=self.terms.repeatable is not None,
+            is_replayed=self.request.stream or self.terms.repeatable is not None,
         )
         return messages[0].id, body
 

@@ -100,8 +100,7 @@ class Limits(ConfigSection):
     resume_seconds: float = Field(
         30,
         ge=0,
-        description="Seconds that a run with `?stream=sse` goes on unread, and that its events can be read again "
-        "after its end.",
+        description="Seconds that a run with `?stream=sse` goes on unread, and that its events stay in memory.",
     )
     runs_per_minute: int = Field(
         0,

@@ -100,7 +100,7 @@ def write_journal(
     """The events of an ended run as JSON text; the first is `TurnStarted`. `failure` is why it has no answer,
     `messages` are those that are stored of it, `names` the components' labels by id.
 
-    Not `is_replayed`: no request repeats the run, so that its results, which the messages have, are left out.
+    Not `is_replayed`: nobody is told the run's end again, so that its results, which the messages have, are left out.
     """
     kept = _Writer(events, messages, is_replayed=is_replayed).shorten_all()
     if failure:
