@@ -282,14 +282,9 @@ class ActionLog:
 
     def add(self, event: ActionEvent) -> int | None:
         """Keeps the event and returns its number; None where there are too many actions already."""
-        match event:
-            case ToolReturned(called=began) | ToolWaits(called=began) | ModelThought(began=began):
-                number = began.number
-            case ToolCalled() | ThinkingBegan():
-                number = event.number
-                if len(self.found) >= MOST_ACTIONS:
-                    return None
-        if number not in self.found and not isinstance(event, ToolCalled | ThinkingBegan):
+        number = find_number(event)
+        is_begin = isinstance(event, ToolCalled | ThinkingBegan)
+        if len(self.found) >= MOST_ACTIONS if is_begin else number not in self.found:
             return None
         self.found[number] = self._cut(event)
         return number
@@ -324,6 +319,15 @@ class ActionLog:
         return began if isinstance(began, ToolCalled) else event.called
 
 
+def find_number(event: ActionEvent) -> int:
+    """The number of the action that the event is about."""
+    match event:
+        case ToolReturned(called=began) | ToolWaits(called=began) | ModelThought(began=began):
+            return began.number
+        case ToolCalled() | ThinkingBegan():
+            return event.number
+
+
 def _end_action(event: ActionEvent) -> Action:
     match event:
         case ToolCalled():
@@ -349,9 +353,9 @@ class TurnView:
     finished: TurnFinished | None = None
 
 
-def fold(events: Iterable[Event]) -> TurnView:
-    """The view of these events, which come in their order."""
-    view = TurnView()
+def fold(events: Iterable[Event], onto: TurnView | None = None) -> TurnView:
+    """The view of these events, which come in their order; `onto` is that of earlier ones, which grows."""
+    view = onto or TurnView()
     pieces: defaultdict[str, list[str]] = defaultdict(list)
     for event in events:
         match event:
@@ -371,7 +375,8 @@ def fold(events: Iterable[Event]) -> TurnView:
                 pass
             case _:
                 assert_never(event)
-    view.texts = {name: "".join(found) for name, found in pieces.items()}
+    for name, found in pieces.items():
+        view.texts[name] = view.texts.get(name, "") + "".join(found)
     return view
 
 

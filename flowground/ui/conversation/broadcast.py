@@ -15,7 +15,7 @@ from typing import Any, Protocol, assert_never
 
 from flowground.app.live_turns import LiveTurn
 from flowground.app.runs_elsewhere import RunElsewhere
-from flowground.core.citations import LONGEST_MARK, NumberedPassage, describe_passages, find_cited, keep_passages
+from flowground.core.citations import LONGEST_MARK, describe_passages, find_cited, keep_passages
 from flowground.core.errors import (
     EndedByAdmin,
     FlowgroundError,
@@ -25,7 +25,6 @@ from flowground.core.errors import (
 )
 from flowground.core.events import (
     ActionEvent,
-    ActionLog,
     ComponentFinished,
     ComponentStarted,
     Event,
@@ -39,6 +38,9 @@ from flowground.core.events import (
     ToolWaits,
     TurnFinished,
     TurnStarted,
+    TurnView,
+    find_number,
+    fold,
 )
 from flowground.core.messages import join_surrogates
 from flowground.runs.journal import NumberedEvent
@@ -116,18 +118,13 @@ class TurnBroadcast:
         self._forget = forget
         self._viewers: dict[Viewer, _Cursor] = {}
         self._number = 0
-        self._started: TurnStarted | None = None
-        self._texts: dict[str, str] = {}
-        self._passages: dict[int, NumberedPassage] = {}
+        self._view = TurnView()
         self._is_waiting = False
         self.is_over = False
         """Whether the turn has its end."""
         self._error: FlowgroundError | None = None
         self._ends: dict[Visibility, str] = {}
         """The frame of the end, by what its readers may see."""
-        self._actions = ActionLog()
-        self._acted: dict[int, None] = {}
-        """Numbers of the actions that the last batch of events was about, as an ordered set."""
         self._step = ""
         self._states: dict[str, str] = {}
         """State of each component so far: "running", or how it ended."""
@@ -159,34 +156,25 @@ class TurnBroadcast:
             cursor.number = 0  # there is no such event yet: everything is sent
         if not cursor.knows:
             self._send_begin(viewer, cursor)
-        elif cursor.number < self._number and self._actions.found:
-            viewer.put(self._write_actions(self._actions.found, viewer.visibility))
+        elif cursor.number < self._number and self._view.action_log.found:
+            viewer.put(self._write_actions(self._view.action_log.found, viewer.visibility))
         if cursor.number < self._number:
             if sources := self._write_sources():
                 viewer.put(sources)
-            offsets = self._measure_texts(cursor.number)
-            parts = {name: (offsets.get(name, 0), text[offsets.get(name, 0) :]) for name, text in self._texts.items()}
-            if frame := self._write_texts({name: part for name, part in parts.items() if part[1]}):
+            had = fold(self.turn.journal.list_events(to=cursor.number)).texts
+            if frame := self._write_texts({name: len(text) for name, text in had.items()}):
                 viewer.put(frame)
             cursor.number = self._number
         if self.is_over:
             self._send_end(viewer)
 
-    def _measure_texts(self, number: int) -> Counter[str]:
-        """Characters of each answer in the events up to this number."""
-        found = Counter[str]()
-        for event in self.turn.journal.list_events(to=number):
-            if isinstance(event, Token):
-                found[event.component_id] += len(event.text)
-        return found
-
     def _send_begin(self, viewer: Viewer, cursor: _Cursor) -> None:
         self._send_started(viewer, cursor)
         if self._states and viewer.sees_inside:
             viewer.put(self._write_step(self._states))
-        if self._actions.found:
-            viewer.put(self._write_actions(self._actions.found, viewer.visibility))
-        if self._progress and not self._texts:
+        if self._view.action_log.found:
+            viewer.put(self._write_actions(self._view.action_log.found, viewer.visibility))
+        if self._progress and not self._view.texts:
             viewer.put(self._write_progress())
 
     def _send_waiting(self, viewer: Viewer, cursor: _Cursor) -> None:
@@ -214,21 +202,25 @@ class TurnBroadcast:
 
     def _send_batch(self, batch: Sequence[NumberedEvent]) -> bool:
         """Sends these events to all sockets; returns whether a text grew."""
-        before, progress, known = self._number, self._progress, len(self._passages)
-        grown: dict[str, tuple[int, str]] = {}
+        before, progress, known = self._number, self._progress, len(self._view.passages)
+        had = {name: len(text) for name, text in self._view.texts.items()}
         states: dict[str, str] = {}
-        self._acted = {}
-        for item in batch:
-            self._record(item.event, grown, states)
+        events = [item.event for item in batch]
+        fold(events, onto=self._view)
+        for event in events:
+            self._record(event, states)
         self._states |= states
+        found = self._view.action_log.found
+        numbers = [find_number(event) for event in events if isinstance(event, ActionEvent)]
+        acted = dict.fromkeys(number for number in numbers if number in found)
         self._number = batch[-1].number
         frames = [self._write_progress()] if self._progress is not progress else []
-        if len(self._passages) > known and (sources := self._write_sources()):
+        if len(self._view.passages) > known and (sources := self._write_sources()):
             frames.append(sources)
-        if text := self._write_texts(grown):
+        if text := self._write_texts(had):
             frames.append(text)
         write_step = cache(lambda: self._write_step(states))
-        write_actions = cache(partial(self._write_actions, self._acted))
+        write_actions = cache(partial(self._write_actions, acted))
         for viewer, cursor in [*self._viewers.items()]:
             if viewer.is_full:
                 continue
@@ -237,45 +229,28 @@ class TurnBroadcast:
                 continue
             if states and viewer.sees_inside:
                 viewer.put(write_step())
-            if self._acted:
+            if acted:
                 viewer.put(write_actions(viewer.visibility))
             for frame in frames:
                 viewer.put(frame)
             cursor.number = self._number
-        return bool(grown)
+        return bool(text)
 
-    def _record(self, event: Event, grown: dict[str, tuple[int, str]], states: dict[str, str]) -> None:
+    def _record(self, event: Event, states: dict[str, str]) -> None:
         match event:
-            case Token():
-                name = event.component_id
-                before = self._texts.get(name, "")
-                at, text = grown.get(name, (len(before), ""))
-                grown[name] = at, text + event.text
-                self._texts[name] = before + event.text
             case TurnStarted():
                 self._record_start(event)
             case ModelProgress():
                 self._progress = event
-            case PassagesFound():
-                self._passages |= {passage.number: passage for passage in event.passages}
-            case TurnFinished():
-                pass  # `_send_end` sends its answers
-            case ComponentStarted() | ComponentFinished():
+            case ComponentStarted() | ComponentFinished() | ToolCalled() | ToolReturned():
                 self._record_step(event, states)
-            case ToolCalled() | ToolReturned():
-                self._record_action(event)
-                self._record_step(event, states)
-            case ThinkingBegan() | ModelThought() | ToolWaits():
-                self._record_action(event)
+            case Token() | PassagesFound() | ThinkingBegan() | ModelThought() | ToolWaits() | TurnFinished():
+                pass  # the view has them
             case _:
                 assert_never(event)
 
-    def _record_action(self, event: ActionEvent) -> None:
-        if number := self._actions.add(event):
-            self._acted[number] = None
-
     def _record_start(self, event: TurnStarted) -> None:
-        self._started, self._is_waiting = event, False
+        self._is_waiting = False
         if not event.is_kept and isinstance(self.turn, LiveTurn):
             for viewer in self._viewers:
                 viewer.hold(self.turn)
@@ -321,30 +296,30 @@ class TurnBroadcast:
         viewer.put(encode("started", **fields))
         cursor.number = max(1, cursor.number)
 
-    def _write_texts(self, parts: Mapping[str, tuple[int, str]]) -> str:
-        """One frame with the new text of each answer, `more` has those behind the first; "" for no text."""
-        assert self._started is not None or not parts  # noqa: S101 - the first event is the start
-        if not parts or self._started is None:
+    def _write_texts(self, had: Mapping[str, int]) -> str:
+        """One frame with each answer's text behind the characters that its readers `had`, `more` has those behind the
+        first answer; "" for no text."""
+        grown = {name: had.get(name, 0) for name, text in self._view.texts.items() if len(text) > had.get(name, 0)}
+        if not grown or self._started is None:
             return ""
-        ids = self._started.answer_ids
+        ids, texts = self._started.answer_ids, self._view.texts
         first, *others = [
-            {"answer": ids[name], "at": at, "text": text} | self._find_cited(name, at, text)
-            for name, (at, text) in parts.items()
+            {"answer": ids[name], "at": at, "text": texts[name][at:]} | self._find_cited(name, at)
+            for name, at in grown.items()
         ]
         more = {"more": others} if others else {}
         return encode("text", **first, **more, number=self._number)
 
     def _write_sources(self) -> str:
         """The frame of the passages found so far, which pages show below the first answer; "" for none."""
-        found = describe_passages(keep_passages("", self._passages))
+        found = describe_passages(keep_passages("", self._view.passages))
         return encode("sources", run=self._run_id, passages=found) if found else ""
 
-    def _find_cited(self, name: str, at: int, text: str) -> dict[str, Any]:
-        """The passages that this piece of an answer cites; a citation's mark may begin before the piece."""
-        if not self._passages:
+    def _find_cited(self, name: str, at: int) -> dict[str, Any]:
+        """The passages that an answer's text from there on cites; a citation's mark may begin before it."""
+        if not self._view.passages:
             return {}
-        before = self._texts[name][max(0, at - LONGEST_MARK) : at]
-        cited = describe_passages(find_cited(before + text, self._passages))
+        cited = describe_passages(find_cited(self._view.texts[name][max(0, at - LONGEST_MARK) :], self._view.passages))
         return {"citations": cited} if cited else {}
 
     def _write_step(self, states: Mapping[str, str]) -> str:
@@ -353,7 +328,7 @@ class TurnBroadcast:
 
     def _write_actions(self, numbers: Iterable[int], visibility: Visibility) -> str:
         """The frame of the actions with these numbers."""
-        found = (self._actions.found[number] for number in numbers)
+        found = (self._view.action_log.found[number] for number in numbers)
         return encode("actions", run=self._run_id, actions=write_actions(found, visibility))
 
     def _write_progress(self) -> str:
@@ -367,6 +342,10 @@ class TurnBroadcast:
             total=progress.total,
             seconds_left=progress.seconds_left,
         )
+
+    @property
+    def _started(self) -> TurnStarted | None:
+        return self._view.started
 
     @property
     def _run_id(self) -> str:
@@ -405,7 +384,7 @@ class TurnBroadcast:
         else:
             answers = read_answers(self.turn, self._started)
             messages = write_messages(answers, visibility=visibility, running=[self._started.run_id])
-        sent = {key: join_surrogates(self._texts.get(name, "")) for name, key in self._started.answer_ids.items()}
+        sent = {key: join_surrogates(self._view.texts.get(name, "")) for name, key in self._started.answer_ids.items()}
         for message in messages:
             if message["text"] == sent.get(message["id"]):
                 del message["text"]
