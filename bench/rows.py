@@ -6,34 +6,40 @@ They have the shape that runs leave.
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from bench.faults.stored import open_engine
-from flowground.store.runs.conversations import make_session_key
+from flowground.store.runs.journals import VERSION
 
 LONG = "long"
 """The session of the longest conversation."""
 _YEAR = 365 * 86_400.0
 _TURN_SECONDS = 30.0
+_AT_ONCE = 10_000
+"""Turns that are made at once."""
 _QUESTION = "What is the interesting thing here, and why? It is number {number}."
 ANSWER = "Here is a short answer of twelve words from the stub model."
-_TRACE = (
-    '[["ChatInput","ChatInput",0.000012,-1,null,null],'
-    '["Prompt","Prompt",0.00002,"Answer the user as if you were a GenAI expert, enthusiastic about helping them.",null,'
-    "null],"
-    '["Model","LanguageModel",0.0031,-2,[30,12],"stub:stub-model"],["ChatOutput","ChatOutput",0.000009,-2,null,null]]'
+_JOURNAL = (
+    '[["turn","","","","2026-12-01T12:00:00.000000Z","%s","\\u0000?",{"ChatOutput":"%s"}],'
+    '["step","ChatInput","ChatInput",0.000012,"\\u0000?"],["step","Prompt","Prompt",0.00002,'
+    '"Answer the user as if you were a GenAI expert, enthusiastic about helping them."],'
+    '["step","Model","LanguageModel",0.0031,"\\u0000!ChatOutput",[30,12],"stub:stub-model"],'
+    '["step","ChatOutput","ChatOutput",0.000009,"\\u0000!ChatOutput"],["ended",{},[],0.0031,[30,12],[],{}]]'
 )
 _SESSION = ("id", "flow_id", "owner", "session_id", "title", "created_at", "updated_at", "messages")
+_COUNTED = {"sessions": "id", "messages": "position"}
+"""The columns that count up by themselves."""
 _RUN = (
     *("id", "flow_id", "flow_version", "owner", "session_id", "status", "started_at", "seconds", "streamed"),
     *("input_tokens", "output_tokens"),
 )
 _MESSAGE = (
-    *("id", "session", "role", "text", "state", "created_at", "run_id"),
-    *("model", "input_tokens", "output_tokens", "seconds", "steps"),
+    *("position", "id", "session", "role", "text", "state", "created_at", "run_id"),
+    *("model", "input_tokens", "output_tokens", "seconds"),
 )
 
 
@@ -45,10 +51,6 @@ class Conversation:
     began: float
     """Seconds since 1970."""
     turns: int
-
-    @property
-    def key(self) -> str:
-        return make_session_key(self.flow_id, self.owner, self.session_id)
 
 
 def plan_conversations(flow_id: str, *, member: str, token: str, messages: int, now: float) -> list[Conversation]:
@@ -94,19 +96,30 @@ def fill(database: str, planned: Sequence[Conversation]) -> int:
     )
     chance = random.Random(2)
     runs = [_draw_id(chance, at) for at, _ in said]
-    keys = [talk.key for talk in planned]
     with open_engine(database).begin() as connection:
-        _put(connection, "sessions", _SESSION, (_make_session(talk) for talk in planned))
+        first, position = (
+            (connection.exec_driver_sql(f"SELECT MAX({key}) FROM {table}").scalar() or 0) + 1
+            for table, key in _COUNTED.items()
+        )
+        _put(connection, "sessions", _SESSION, (_make_session(talk, first + n) for n, talk in enumerate(planned)))
         _put(
             connection,
             "runs",
             _RUN,
             (_make_run(planned[n], run, at) for run, (at, n) in zip(runs, said, strict=True)),
         )
-        messages = (
-            row for run, (at, n) in zip(runs, said, strict=True) for row in _make_turn(chance, keys[n], run=run, at=at)
-        )
-        _put(connection, "messages", _MESSAGE, messages)
+        numbered = enumerate(zip(runs, said, strict=True))
+        while part := list(islice(numbered, _AT_ONCE)):
+            turns = [
+                _make_turn(chance, first + n, position + 2 * turn, run=run, at=at) for turn, (run, (at, n)) in part
+            ]
+            _put(connection, "messages", _MESSAGE, (row for turn in turns for row in turn))
+            journals = ((answer[0], VERSION, _JOURNAL % (asked[1], answer[1])) for asked, answer in turns)
+            _put(connection, "journals", ("message", "version", "body"), journals)
+        if connection.dialect.name == "postgresql":
+            for table, key in _COUNTED.items():
+                last = f"(SELECT MAX({key}) FROM {table})"
+                connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', '{key}'), {last})")
     return 2 * len(said)
 
 
@@ -122,21 +135,25 @@ def _put(connection: Connection, table: str, columns: Sequence[str], rows: Itera
             copying.write_row(row)
 
 
-def _make_session(talk: Conversation) -> tuple[Any, ...]:
+def _make_session(talk: Conversation, key: int) -> tuple[Any, ...]:
     title = _QUESTION.format(number=0)
     last = talk.began + (talk.turns - 1) * _TURN_SECONDS
-    return (talk.key, talk.flow_id, talk.owner, talk.session_id, title, talk.began, last, 2 * talk.turns)
+    return (key, talk.flow_id, talk.owner, talk.session_id, title, talk.began, last, 2 * talk.turns)
 
 
 def _make_run(talk: Conversation, run: str, at: float) -> tuple[Any, ...]:
     return (run, talk.flow_id, "0" * 12, talk.owner, talk.session_id, "complete", at, 0.0031, False, 30, 12)
 
 
-def _make_turn(chance: random.Random, session: str, *, run: str, at: float) -> Iterator[tuple[Any, ...]]:
+def _make_turn(
+    chance: random.Random, session: int, position: int, *, run: str, at: float
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The rows of a question and its answer."""
     question = _QUESTION.format(number=run[-8:])
-    yield (_draw_id(chance, at), session, "user", question, "complete", at, run, *[None] * 5)
-    more = ("stub:stub-model", 30, 12, 0.0031, _TRACE)
-    yield (_draw_id(chance, at), session, "assistant", ANSWER, "complete", at + 0.0031, run, *more)
+    asked = (position, _draw_id(chance, at), session, "user", question, "complete", at, run, *[None] * 4)
+    more = ("stub:stub-model", 30, 12, 0.0031)
+    answer = (position + 1, _draw_id(chance, at), session, "assistant", ANSWER, "complete", at + 0.0031, run, *more)
+    return asked, answer
 
 
 def _draw_id(chance: random.Random, at: float) -> str:

@@ -13,7 +13,6 @@ from flowground.core.errors import NotSignedIn
 from flowground.settings import Settings
 from flowground.store import Store, tables
 from flowground.store.people import tokens
-from flowground.store.runs import conversations
 from tests.canary import finish_removals
 from tests.people import HASHED, Open, make_cookie, make_credentials
 from tests.stored import list_sessions
@@ -49,8 +48,7 @@ async def rights_of(sign_in: SignIn, store: Store, name: str) -> Rights:
     cookie = await make_cookie(sign_in, name)
     _, link = await sign_in.links.create("reset", name, by="x")
     owner = str(Caller("member", name, "member").owner)
-    key = conversations.make_session_key("echo", owner, "s")
-    row = {"id": key, "flow_id": "echo", "owner": owner, "session_id": "s", "title": "t", "messages": 1}
+    row = {"flow_id": "echo", "owner": owner, "session_id": "s", "title": "t", "messages": 1}
     await store.write(
         lambda to: [to.execute(tables.sessions.insert().values(row | {"created_at": 1, "updated_at": 1}))]
     )

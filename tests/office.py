@@ -20,7 +20,7 @@ from flowground.store.publications import Sharing
 from flowground.store.runs import shared_chats
 from tests.people import HASHED
 from tests.running import FLOWS, running, sign_in
-from tests.stored import count_presets, keep_preset, list_entries, list_sessions
+from tests.stored import list_entries, list_sessions
 
 DESK = "bob's desk"
 
@@ -66,7 +66,6 @@ async def give_everything(office: Office, bob: Caller) -> tuple[str, str, str, s
     await groups.change_members(access, office.augusta, group.id, added=[bob.id])
     await share(access, office.augusta, "talk", Sharing(True, "people", frozenset({bob.id}), shares_api=True))
     await sharing.ask(access, bob, "other", "For the report")
-    await store.write(keep_preset, owner=str(bob.owner))
     wired = await access.open_flow(bob, "talk")
     finished = await endpoint.Answer(office.runtime, bob, wired, RunRequest("hi", session_id="s")).finish()
     _, token = await application_tokens.make(access, bob, "talk", name="laptop")
@@ -87,7 +86,6 @@ async def count_everything(office: Office, somebody: Caller) -> dict[str, int]:
         "conversations": len(await read(list_sessions, **mine)),
         "of programs": len(await read(list_sessions, **of_programs)),
         "shared chats": len((await read(shared_chats.list_of_owner, owner=str(somebody.owner)))[0]),
-        "presets": await read(count_presets, owner=str(somebody.owner)),
         "tokens": (await application_tokens.find_page(access, somebody, limit=9))[1],
         "groups": (await groups.find_groups(access, office.augusta, having=somebody.id, limit=9))[1],
         "flows": len(await access.list_flows(somebody)),

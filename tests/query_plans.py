@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 GROWING = (
     *("sessions", "messages", "runs", "run_contents", "journals", "run_events", "idempotency_keys"),
     *("ratings", "shared_chats"),
-    *("tokens", "sign_ins", "password_links", "access_requests", "group_members", "audit", "presets"),
-    *("session_pins", "turn_overrides", "files", "tickets", "attempts", "known_addresses", "used_ids"),
+    *("tokens", "sign_ins", "password_links", "access_requests", "group_members", "audit"),
+    *("session_pins", "files", "tickets", "attempts", "known_addresses", "used_ids"),
 )
 """Tables of which nothing reads all rows: they grow with what people do."""
 FEW = (

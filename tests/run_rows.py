@@ -11,7 +11,6 @@ from flowground.core.events import Event, Token, TurnStarted
 from flowground.store import Store, tables
 from flowground.store.runs import chunks, turns
 from flowground.store.runs.chunks import Chunk
-from flowground.store.runs.conversations import make_session_key
 from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.stored import list_messages, list_runs
 
@@ -36,15 +35,19 @@ def started(run_id: str, answers: Iterable[str], session_id: str = "s") -> TurnS
 
 
 async def keep(
-    store: Store, run_id: str, answers: Mapping[str, str], *, before: Mapping[str, str] | None = None, **place: str
+    store: Store,
+    run_id: str,
+    answers: Mapping[str, str],
+    *,
+    before: Mapping[str, str] | None = None,
+    **place: str,
 ) -> None:
     """A running run has said this so far; `before`: what was kept of it already."""
-    session = make_session_key(**HERE | place)
     after = 1 + sum(map(len, before.values())) if before else 0
     events: list[Event] = [] if before else [started(run_id, answers, place.get("session_id", "s"))]
     events += [Token(key, text[len((before or {}).get(key, "")) :]) for key, text in answers.items()]
     last = 1 + sum(map(len, answers.values()))
-    await store.write(chunks.keep, chunks=[Chunk.of(run_id, session, after, last, events)])
+    await store.write(chunks.keep, chunks=[Chunk.of(run_id, after, last, events)])
 
 
 async def said(store: Store) -> list[tuple[str, str, str]]:

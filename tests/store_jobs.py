@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError
 from flowground.core.errors import StoreUnavailable
 from flowground.store import Store
 from flowground.store.connections import Database
-from flowground.store.migrations import migrate
+from flowground.store.schema import migrate
 from flowground.store.writer import Job
 from tests.store_writes import note
 from tests.stored import list_entries

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, select
 
 from flowground.access import Access, account
 from flowground.core.caller import Caller
 from flowground.core.events import Event, ToolReturned, TurnStarted
 from flowground.store import tables
 from flowground.store.runs import transcripts
-from flowground.store.runs.conversations import IS_SHOWN, make_session_key
+from flowground.store.runs.conversations import IS_SHOWN, find_key
 from flowground.store.runs.journals import add_steps, write_journal
-from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
+from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_row, read_run_row
 from flowground.store.sql import read_moment
 
 _a = tables.audit.c
@@ -67,9 +67,10 @@ def list_messages(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, limit: int = 1000
 ) -> list[StoredMessage]:
     """The session's last `limit` messages that are shown, oldest first; empty for a session that is not there."""
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(_m.session == session, IS_SHOWN)
-    return add_steps(connection, read_message_rows(connection.execute(wanted.order_by(_m.position)).all()))[-limit:]
+    rows = connection.execute(wanted.order_by(_m.position)).all()
+    return add_steps(connection, [read_message_row(row) for row in rows])[-limit:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +115,3 @@ async def collect_data(access: Access, caller: Caller) -> dict[str, Any]:
     """A person's own file."""
     read: dict[str, Any] = json.loads("".join([piece async for piece in await account.read_data(access, caller)]))
     return read
-
-
-def keep_preset(connection: Connection, *, owner: str, name: str = "mine", overrides: str = "{}") -> None:
-    """What an earlier release kept of a person's overrides."""
-    row = {"owner": owner, "flow_id": "talk", "name": name, "overrides": overrides, "changed_at": 1.0}
-    connection.execute(insert(tables.presets).values(row))
-
-
-def count_presets(connection: Connection, *, owner: str) -> int:
-    return connection.scalar(select(func.count()).where(tables.presets.c.owner == owner)) or 0

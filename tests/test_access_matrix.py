@@ -13,7 +13,7 @@ from flowground.access import feedback, flow_files, insides, shared_chats
 from flowground.api.app import create_api
 from flowground.app import flow_tests, knowledge_admin
 from flowground.app.runtime import Runtime
-from flowground.core.caller import Caller
+from flowground.core.caller import Caller, Owner
 from flowground.core.errors import FlowNotFound, InvalidRequest, NotAllowed, NotSignedIn
 from flowground.knowledge import KnowledgeMissing
 from flowground.store import publications
@@ -61,7 +61,7 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
             only = ("other",) if who == "foreign token" else None
             token, secret = await write(tokens.create, name="t", owner=owner, flows=only, expires_at=None, by="tests")
             house.secrets[who] = secret
-            place = await say_before(runtime, f"token:{token.id}")
+            place = await say_before(runtime, str(Owner("programs", owner) if owner else Owner("token", token.id)))
             ran = RunRecord(f"run-{token.id}", "talk", "v", place["owner"], "s", "complete", datetime.now(UTC), 0.1)
             await write(turns.finish_turn, **place, answers=(), run=ran)
             house.runs[who] = ran.id

@@ -169,13 +169,13 @@ def test_a_server_that_is_killed_right_after_a_deletion_leaves_nothing_once_it_i
 
 async def test_an_error_of_the_database_tells_the_log_nothing_that_was_said(store: Store) -> None:
     def add(connection: Connection) -> None:
-        row = {"owner": "o", "flow_id": "f", "name": WORD, "overrides": WORD, "changed_at": 1.0}
+        row = {"kind": "flow", "name": WORD, "changed_by": WORD, "changed_at": 1.0, "says": WORD}
         for _ in range(2):
-            connection.execute(insert(tables.presets).values(row))
+            connection.execute(insert(tables.switches).values(row))
 
     with pytest.raises(IntegrityError) as failure:
         await store.write(add)
-    assert "presets" in str(failure.value)
+    assert "switches" in str(failure.value)
     told = str(failure.value).replace(str(failure.value.orig), "")  # PostgreSQL's own names the key, of ids and names
     assert WORD not in told
 

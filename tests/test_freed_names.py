@@ -19,7 +19,7 @@ from flowground.store import tables
 from flowground.store.publications import Sharing
 from tests.canary import finish_removals
 from tests.office import DESK, Office, count_everything, give_everything, open_office
-from tests.people import HASHED, PASSWORD, make_cookie
+from tests.people import PASSWORD, make_cookie
 from tests.running import FLOWS, running, sign_in
 from tests.stored import collect_data, list_entries
 
@@ -200,23 +200,6 @@ async def test_my_data_is_complete_after_a_rename(office: Office) -> None:
     assert all(value for name, value in before.items() if name not in ("shared_chats", "ratings", "files")), before
     assert after == before | {"name": "robert"}
     assert await account.delete_conversations(office.runtime.access, bob) == 2
-
-
-async def test_a_member_of_the_release_before_signs_in_by_their_id_until_renamed(office: Office) -> None:
-    """It writes no identity, here or beside."""
-    old = {"id": "ann", "display_name": "Ann", "role": "member", "active": True, "created_at": 1.0}
-    password = {"member": "ann", "hash": HASHED, "changed_at": 1.0}
-    await office.runtime.store.write(
-        lambda to: [to.execute(tables.members.insert(), old), to.execute(tables.passwords.insert(), password)]
-    )
-    room = office.runtime.sign_in
-    assert await room.check_password("ann", PASSWORD, "here") is not None
-    with pytest.raises(InvalidRequest, match="already a member ann"):
-        await room.roster.add("ann", by="tests")
-    await people.rename(office.runtime.access, office.augusta, "ann", "anna")
-    assert await room.check_password("ann", PASSWORD, "here") is None
-    member = await room.check_password("anna", PASSWORD, "here")
-    assert (member and member.id) == "ann"
 
 
 async def test_the_first_account_gets_what_the_local_owner_tried(url: str, tmp_path: Path) -> None:

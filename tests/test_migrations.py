@@ -1,7 +1,6 @@
-"""Migrations make exactly the tables that `tables` declares, whole, once, and under a lock."""
+"""A database is made and added to whole, once, and under a lock; test_conversion.py has those of earlier releases."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +8,9 @@ from sqlalchemy import Connection, Engine, inspect
 
 from flowground.core.errors import ConfigError
 from flowground.store.connections import Database
-from flowground.store.migration_steps import MIGRATIONS
-from flowground.store.migrations import ADDITIONS, migrate
 from flowground.store.people import identities
+from flowground.store.schema import migrate
 from flowground.store.tables import metadata
-from tests.store_databases import DATABASES, empty_database
 
 
 @pytest.fixture
@@ -49,70 +46,52 @@ def read_shape(engine: Engine) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("kind", DATABASES)
-def test_migrations_equal_tables(kind: str, tmp_path: Path) -> None:
-    """Only PostgreSQL has tables of knowledge."""
-    with empty_database(kind, tmp_path / "a") as migrated, empty_database(kind, tmp_path / "b") as declared:
-        migrated_engine, declared_engine = Database.make(migrated).writer, Database.make(declared).writer
-        migrate(migrated_engine)
-        metadata.create_all(declared_engine)
-        assert read_shape(migrated_engine) == read_shape(declared_engine)
-        assert set(read_shape(migrated_engine)) == set(metadata.tables)
-        parts = ("files", "indexes", "passages", "vectors", "words") if kind == "postgresql" else ()
-        assert find_tables(migrated_engine, of_knowledge=True) == [f"knowledge_{part}" for part in parts]
-
-
-def applied(engine: Engine) -> list[tuple[str, float]]:
+def read_names(engine: Engine, table: str = "migrations") -> set[str]:
     with engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT name, applied_at FROM migrations ORDER BY name")
-        return [(name, at) for name, at in rows]
+        return {name for (name,) in connection.exec_driver_sql(f"SELECT name FROM {table}")}
+
+
+def m998_half(connection: Connection) -> None:
+    connection.exec_driver_sql("CREATE TABLE half (name TEXT)")
 
 
 def test_migrating_again_changes_nothing_and_replicas_may_start_at_once(database: Database) -> None:
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: migrate(database.writer), range(4)))
-    before = applied(database.writer)
+        assert sorted(threads.map(lambda _: migrate(database.writer), range(4))) == [False] * 3 + [True]
+    assert not migrate(database.writer)
+    assert set(read_shape(database.writer)) == set(metadata.tables)
+    parts = ("files", "indexes", "passages", "vectors", "words") if database.writer.name == "postgresql" else ()
+    assert find_tables(database.writer, of_knowledge=True) == [f"knowledge_{part}" for part in parts]
+
+
+def test_a_failing_addition_leaves_nothing_behind(database: Database) -> None:
     migrate(database.writer)
-    assert applied(database.writer) == before
-    assert [name for name, _ in before] == [migration.__name__ for migration in MIGRATIONS]
-
-
-def test_a_failing_migration_leaves_nothing_behind(database: Database) -> None:
-    def m998_good(connection: Connection) -> None:
-        connection.exec_driver_sql("CREATE TABLE half (name TEXT)")
-
-    migrate(database.writer)
-    before = applied(database.writer)
     with pytest.raises(Exception, match="already exists"):
-        migrate(database.writer, [*MIGRATIONS, m998_good, m998_good])
-    assert applied(database.writer) == before
+        migrate(database.writer, [m998_half, m998_half])
+    assert read_names(database.writer, "additions") == set()
     assert "half" not in inspect(database.writer).get_table_names()
+
+
+def test_what_a_newer_release_added_is_left_alone_and_its_baseline_refused(database: Database) -> None:
+    migrate(database.writer)
+    migrate(database.writer, [m998_half])
+    migrate(database.writer)
+    assert "half" in inspect(database.writer).get_table_names()
+    with database.writer.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO migrations VALUES ('another baseline', 1)")
     with pytest.raises(ConfigError, match="newer version of Flowground"):
-        migrate(database.writer, MIGRATIONS[:-1])
+        migrate(database.writer)
 
 
-def test_the_release_before_opens_what_this_one_added_to(database: Database) -> None:
-    """It knows the migrations to m010 and looks at nothing else; what a newer one added is left alone here too."""
-
-    def m999_of_a_newer_one(connection: Connection) -> None:
-        connection.exec_driver_sql("CREATE TABLE newer (name TEXT)")
-
-    migrate(database.writer, additions=[*ADDITIONS, m999_of_a_newer_one])
-    assert {name for name, _ in applied(database.writer)} == {migration.__name__ for migration in MIGRATIONS}
-    migrate(database.writer)
-    assert "newer" in inspect(database.writer).get_table_names()
+def test_a_new_database_needs_no_addition(database: Database) -> None:
+    migrate(database.writer, [m998_half])
+    assert read_names(database.writer, "additions") == {"m998_half"}
+    assert "half" not in inspect(database.writer).get_table_names()
 
 
-def test_ids_of_members_who_were_removed_before_are_remembered(database: Database) -> None:
-    """As digests: the audit trail, which names them, may be shortened later."""
-    migrate(database.writer, additions=ADDITIONS[:1])
-    line = "INSERT INTO audit (at, actor, action, subject) VALUES (1, 'x', '{}', '{}')"
-    with database.writer.begin() as connection:
-        for action, subject in (("member.removed", "ada"), ("member.removed", "ada"), ("member.added", "bob")):
-            connection.exec_driver_sql(line.format(action, subject))
+def test_a_removed_member_s_id_is_given_to_nobody(database: Database) -> None:
     migrate(database.writer)
     with database.writer.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM audit")
-        assert len(connection.exec_driver_sql("SELECT digest FROM used_ids").all()) == 1
+        identities.end(connection, member="ada")
         found = {name: identities.choose_id(connection, name=name) for name in ("ada", "bob")}
     assert (found["ada"].startswith("ada~"), found["bob"]) == (True, "bob")

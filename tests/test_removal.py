@@ -16,7 +16,7 @@ from flowground.store.people.config_entries import ConfigEntry
 from flowground.store.publications import Sharing
 from flowground.store.runs import erasing
 from tests.canary import TALK, WORD, await_none, find_everywhere, finish_removals, take
-from tests.stored import count_presets, keep_preset, list_entries, list_sessions
+from tests.stored import list_entries, list_sessions
 from tests.waiting import eventually
 
 _r = tables.runs.c
@@ -30,7 +30,6 @@ async def make_member(store: Store, name: str) -> str:
     by = f"member:{member}"
     token, _ = await write(tokens.create, name=f"{name}'s laptop", owner=member, flows=None, expires_at=None, by=by)
     await write(tokens.revoke, token_id=token.id, by=by)
-    await write(keep_preset, owner=by, name=name, overrides=name * 99)
     await write(access_requests.ask, flow_id="other", member=member, note=f"{name} wants in")
     await write(access_requests.ask, flow_id="third", member="somebody", note="me too")
     for request in (await store.read(access_requests.find_page, flows=["third"], limit=9))[0]:
@@ -99,7 +98,6 @@ async def test_nothing_names_somebody_who_was_removed(store: Store, url: str, tm
     by = select(tables.publications.c.changed_by).where(tables.publications.c.flow_id == "flow q")
     assert await store.read(lambda to: to.scalar(by)) == removals.SOMEBODY
     assert len(await store.read(list_sessions, **TALK, owner=f"member:{other}")) == 5
-    assert await store.read(count_presets, owner=f"member:{other}") == 1
     newcomer = await store.write(members.add, name=WORD, display_name="x", role="member", by="cli")
     assert newcomer.id != member
 
@@ -107,7 +105,6 @@ async def test_nothing_names_somebody_who_was_removed(store: Store, url: str, tm
 async def test_nothing_is_left_of_a_config_member_who_was_replaced(store: Store, url: str, tmp_path: Path) -> None:
     ada = ConfigEntry("ada", "Ada", "member", f"{WORD}@example.com", "one password")
     await store.write(config_entries.import_entries, entries=[ada])
-    await store.write(keep_preset, owner="member:ada", overrides=WORD)
     for number in range(30):
         await take(store, "member:ada", f"s{number % 3}", f"{WORD} " * 300, interrupts=number % 2 == 0)
     assert find_everywhere(url, tmp_path)
@@ -154,12 +151,3 @@ async def test_what_lands_late_goes_too_and_a_newcomer_keeps_everything(store: S
     assert (await store.read(list_entries, limit=1))[0].actor == removals.SOMEBODY
     assert len(await store.read(list_sessions, **TALK, owner=f"member:{newcomer.id}")) == 1
     assert await store.read(members.find_named, name=WORD) == newcomer
-
-
-async def test_what_an_earlier_release_watched_is_over(store: Store) -> None:
-    row = {"pseudonym": "removed:x", "owners": '["digest"]', "words": "[]", "made_at": 1.0, "looked_at": 2.0}
-    await store.write(lambda to: [to.execute(insert(tables.removals), row)])
-    member = await make_member(store, WORD)
-    await store.write(members.remove, member=member, by="cli")
-    await finish_removals(store)
-    assert await store.read(lambda to: to.execute(select(tables.removals)).all()) == []

@@ -2,24 +2,27 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from flowground.app.retention import VISITORS, RetentionTask
+from flowground.core.events import ComponentFinished
 from flowground.settings import RetentionSettings
 from flowground.settings.limits import PublicSettings
 from flowground.store import Store, audit, tables
 from flowground.store.people import access_requests, sign_ins
 from flowground.store.runs import conversations, erasing, progress, turns
+from flowground.store.runs.journals import add_journal
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.sql import add_row
 from tests.canary import TALK, WORD, await_none, find_everywhere, take
 from tests.run_rows import eventually
-from tests.stored import list_messages, list_runs, list_sessions
+from tests.stored import list_messages, list_runs, list_sessions, make_journal
 from tests.stored_chats import said
 
 NOW = datetime.now(UTC)
@@ -86,7 +89,7 @@ async def test_where_something_runs_nothing_is_forgotten(store: Store) -> None:
 async def test_who_goes_on_while_it_is_deleted_keeps_the_rest(store: Store) -> None:
     for number in range(60):
         await take(store, ADA, "s", str(number), at=LONG_AGO)
-    (session,), last = await store.read(erasing.find_unused, after="", before=NOW.timestamp())
+    (session,), last = await store.read(erasing.find_unused, after=0, before=NOW.timestamp())
     assert last is None
     until: dict[str, Any] = {"session": session, "until": NOW.timestamp()}
     while await store.read(count_rows("messages")) == [120]:
@@ -98,21 +101,13 @@ async def test_who_goes_on_while_it_is_deleted_keeps_the_rest(store: Store) -> N
 
 
 async def test_contents_of_runs_go_and_what_was_said_stays(store: Store, url: str, tmp_path: Path) -> None:
-    def add_as_before(connection: Connection) -> None:
-        """What releases before kept: traces in another column, overrides in a table of their own."""
-        first = select(_m.position, _m.id).order_by(_m.position).limit(1)
-        position, key = connection.execute(first).one()
-        connection.execute(tables.messages.update().where(_m.position == position).values(trace=old))
-        connection.execute(insert(tables.turn_overrides).values(message_id=key, overrides=f'{{"A": "{WORD}"}}'))
-
-    old = f'[["Prompt", "Prompt", 0.1, "{WORD}", null, null]]'
     for number in range(120):
         await take(store, ADA, f"s{number % 3}", f"said {number}", at=LONG_AGO)
-    await store.write(add_as_before)
     place = TALK | {"owner": ADA, "session_id": "s0"}
     (question,) = (m for m in await store.read(list_messages, **place) if m.text == "said 0")
     assert await store.read(conversations.find_overrides, **place, message_id=question.id) == {"A": {"b": "said 0"}}
-    assert WORD in question.trace[0].text
+    key, body = make_journal(replace(question, trace=(ComponentFinished("Prompt", "Prompt", 0.1, WORD),)))
+    await store.write(add_journal, message=key, body=body)
     assert find_everywhere(url, tmp_path)
     looks = retention_task(store, run_contents_days=30)
     assert await looks.forget() == {"messages' traces and requests": 240}
@@ -121,7 +116,7 @@ async def test_contents_of_runs_go_and_what_was_said_stays(store: Store, url: st
     assert [message.text for message in messages[:2]] == ["said 0", "You said said 0"]
     assert {message.trace for message in messages} == {()}
     assert await store.read(conversations.find_overrides, **place, message_id=question.id) == {}
-    assert await store.read(count_rows("messages", "run_contents", "turn_overrides")) == [240, 0, 0]
+    assert await store.read(count_rows("messages", "run_contents", "journals")) == [240, 0, 0]
     assert await looks.forget() == {}
 
 

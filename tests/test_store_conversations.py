@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, update
 
 from flowground.core.events import ComponentFinished, InnerRun
 from flowground.core.messages import Usage
@@ -58,13 +58,6 @@ async def test_a_trace_and_a_very_large_value_are_cut(store: Store) -> None:
     assert [step.component_id for step in kept.trace] == [step.component_id for step in steps]
     assert sum(len(step.text) for step in kept.trace) == 32_000
     assert sum(len(step.inner[0].steps[0].text) for step in kept.trace) == 16_000
-
-
-async def test_no_two_addresses_spell_the_same_key_and_it_stays_as_it_is() -> None:
-    make = conversations.make_session_key
-    assert make("a", "bc", "d") != make("ab", "c", "d")
-    assert make("a", "b", "cd") != make("a", "bc", "d")
-    assert make("echo", "member:ada", "s") == "47e7ec379084a1d58cb7fb56dfa56884"
 
 
 async def test_history_is_what_came_before_without_what_failed(store: Store) -> None:
@@ -193,15 +186,6 @@ async def test_overrides_are_told_to_the_sessions_owner_and_go_with_it(store: St
     assert await find_overrides(store, "1", owner="member:bob") == VALUES
     await store.erase(erasing.erase_conversation, **here(owner="member:bob"))
     assert await find_overrides(store, "1", owner="member:bob") == {}
-
-
-async def test_overrides_of_the_release_before_are_told_too(store: Store) -> None:
-    def add(connection: Connection) -> None:
-        connection.execute(insert(tables.turn_overrides).values(message_id="1", overrides=json.dumps(VALUES)))
-
-    await said_with(store, "1")
-    await store.write(add)
-    assert await find_overrides(store, "1") == VALUES
 
 
 # A conversation read from its beginning to its end, part by part

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, inspect
 
 from flowground.store import tables
 from flowground.store.connections import Database
-from flowground.store.migrations import migrate
 from flowground.store.people import access_requests, groups, members, sign_ins, tokens
 from flowground.store.people.access_requests import SearchedWord
 from flowground.store.people.members import MemberFilter
@@ -33,6 +32,7 @@ from flowground.store.runs import (
 )
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.schema import migrate
 from flowground.store.sql import ListPlace
 from tests.query_plans import FEW, GROWING, find_scans, list_steps
 from tests.run_rows import HERE
@@ -41,7 +41,7 @@ NOW = datetime.now(UTC)
 RUN = RunRecord("r", "echo", "v", "member:ada", "s", "running", NOW, 0, holder="h")
 ASKED = StoredMessage("q", "user", "Hi", "complete", NOW, "r")
 ANEW = {"message": replace(ASKED, id="v", run_id="v"), "run": replace(RUN, id="v")}
-SESSION = conversations.make_session_key(**HERE)
+SESSION = 1
 LIST = {"flow_id": "echo", "owner": "member:ada"}
 ADA = {"owner": "member:ada"}
 PLACE = ListPlace(2e9, SESSION)
@@ -72,7 +72,7 @@ def each(arguments: dict[str, Any], *jobs: Callable[..., object]) -> list[Job]:
 JOBS = [
     # A run begins, goes on and ends
     one(turns.begin_turn, **HERE, message=replace(ASKED, id="n", run_id="n"), run=replace(RUN, id="n")),
-    one(chunks.keep, chunks=[chunks.Chunk("r", SESSION, 1, 3, "[]")]),
+    one(chunks.keep, chunks=[chunks.Chunk("r", 1, 3, "[]")]),
     one(turns.finish_turn, **HERE, answers=[replace(ASKED, id="a", role="assistant")], run=RUN, journal=("a", "[]")),
     *(one(progress.find_run, run_id="r"), one(progress.list_answers, run=RUN), one(progress.list_holders)),
     *(one(progress.list_places_elsewhere, holder="another"), one(progress.interrupt_runs, holders=["dead"])),
@@ -124,11 +124,11 @@ JOBS = [
     # All that somebody said, and what is forgotten
     *each(OWNERS, usage.sum_bytes, transcripts.list_places, transcripts.list_session_ids),
     *each({**OWNERS, "session_id": "s"}, transcripts.list_places, erasing.erase_conversations),
-    one(conversations.find_session_keys, **OWNERS, session_id="s"),
+    one(conversations.find_key, **HERE),
     *(one(transcripts.read_messages, **OWNERS, positions=[1, 2]), one(transcripts.list_keys, **OWNERS, until=2e9)),
     one(transcripts.read_exported, keys=[(1.0, SESSION)], after=transcripts.ExportPlace()),
     *(one(erasing.erase_conversations, **OWNERS, until=1.0), one(erasing.forget_contents, before=2e9)),
-    *(one(erasing.find_unused, after="", before=2e9), one(erasing.erase_unused, session=SESSION, until=2e9)),
+    *(one(erasing.find_unused, after=0, before=2e9), one(erasing.erase_unused, session=SESSION, until=2e9)),
     one(erasing.find_surplus, keep=9, before=1.0, limit=9),
     # People
     one(access_requests.find_page, flows=FLOWS, limit=25),
@@ -205,7 +205,6 @@ FEW_ROWS: dict[Callable[..., object], str] = {
     **dict.fromkeys((requests.ask_stop, usage.list_running), "SCAN runs USING INDEX runs_running"),
     access_requests.find_page: OF_REQUESTS,
     sign_ins.find_page: "SEARCH sign_ins USING INDEX sign_ins_of_member (member=?)",
-    conversations.find_session_keys: "SEARCH sessions USING COVERING INDEX sessions_begun (owner=? AND flow_id>?)",
     tokens.find_page: "SEARCH tokens USING INDEX tokens_of_owner (owner=?)",
 }
 

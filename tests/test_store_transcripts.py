@@ -10,7 +10,7 @@ from flowground.core.events import ComponentFinished
 from flowground.store import Store
 from flowground.store.runs import conversations, erasing, session_lists, transcripts, turns
 from flowground.store.runs.session_lists import MOST_PINNED, SessionPage
-from tests.stored import count_presets, export_conversations, keep_preset, list_entries
+from tests.stored import export_conversations, list_entries
 from tests.stored_chats import START, here, said, say, take_turn
 
 pytestmark = pytest.mark.anyio
@@ -96,11 +96,9 @@ async def test_what_is_handed_over_is_the_new_owners_and_counted(store: Store) -
     await take_turn(store, said("1"), owner=old)
     await say(store, "2", "t", flow_id="talk", owner=old)
     await say(store, "theirs", owner="member:bob")
-    await store.write(keep_preset, owner=old)
     assert [await store.write(transcripts.hand_over, old=old, new=new, by=new) for _ in range(2)] == [2, 0]
     assert await find_texts(store, owner=old) == []
     assert (await find_texts(store, owner=new), await find_texts(store, owner="member:bob")) == (["1", "2"], ["theirs"])
-    assert await store.read(count_presets, owner=new) == 1
     (entry,) = await store.read(list_entries)
     assert (entry.actor, entry.action, entry.subject) == (new, "conversations.handed_over", f"{old} {new}")
 

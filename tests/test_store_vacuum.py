@@ -15,28 +15,30 @@ from tests.canary import WORD
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
+_COLUMNS = "owner TEXT, flow_id TEXT, name TEXT, body TEXT, changed_at DOUBLE"
 
 
 def open_raw(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, isolation_level=None)
     connection.execute("PRAGMA secure_delete = ON")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS notes ({_COLUMNS}, PRIMARY KEY (owner, flow_id, name))")
     return connection
 
 
 def churn(connection: Any, seed: int) -> None:
-    """Presets of two people come and change in random order; then one of the two has none any more."""
+    """Notes of two people come and change in random order; then one of the two has none any more."""
     drawn = random.Random(seed)
     for _ in range(300):
         owner, word = drawn.choice([(f"member:{WORD}", WORD), ("member:bob", "another")])
         name = f"{word} {drawn.random()}"
         row = owner, "talk", name, name * drawn.randrange(30), 1.0
-        connection.execute("INSERT INTO presets VALUES (?, ?, ?, ?, ?)", row)
-    connection.execute("DELETE FROM presets WHERE owner = ?", (f"member:{WORD}",))
+        connection.execute("INSERT INTO notes VALUES (?, ?, ?, ?, ?)", row)
+    connection.execute("DELETE FROM notes WHERE owner = ?", (f"member:{WORD}",))
 
 
 def read_rows(connection: sqlite3.Connection) -> list[Any]:
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    return connection.execute("SELECT * FROM presets ORDER BY name").fetchall()
+    return connection.execute("SELECT * FROM notes ORDER BY name").fetchall()
 
 
 def count_words(file: Path) -> int:
@@ -76,15 +78,15 @@ async def test_who_has_such_a_page_in_memory_does_not_write_it_back(leftover: Pa
     """A writer that knows the pages from before, in this process and in another one."""
 
     def touch(connection: Connection, number: int) -> None:
-        connection.exec_driver_sql("SELECT sum(length(overrides)), max(name) FROM presets").all()
+        connection.exec_driver_sql("SELECT sum(length(body)), max(name) FROM notes").all()
         for row in range(20):
-            new = "INSERT INTO presets VALUES ('member:bob', 'talk', ?, ?, 1.0)"
+            new = "INSERT INTO notes VALUES ('member:bob', 'talk', ?, ?, 1.0)"
             connection.exec_driver_sql(new, (f"another {number} {row}", "x" * 20 * row))
 
     store, raw = Store.open(f"sqlite:///{leftover}"), open_raw(leftover)
     before = len(read_rows(raw))
     await store.write(touch, 0)
-    touch_raw = "UPDATE presets SET overrides = overrides || ? WHERE owner = 'member:bob'"
+    touch_raw = "UPDATE notes SET body = body || ? WHERE owner = 'member:bob'"
     raw.execute(touch_raw, ("y",))
     assert count_words(leftover)
     store.empty_log()
@@ -106,11 +108,11 @@ async def test_nothing_is_lost_while_others_write_all_the_time(tmp_path: Path) -
     def add(connection: Connection, number: int) -> None:
         for row in range(5):
             values = (f"{number} {row}", "x" * ((number * 7919 + row * 31) % 3000))
-            connection.exec_driver_sql("INSERT INTO presets VALUES ('member:bob', 'talk', ?, ?, 1.0)", values)
-        longer = "UPDATE presets SET overrides = overrides || 'y' WHERE name LIKE ?"
+            connection.exec_driver_sql("INSERT INTO notes VALUES ('member:bob', 'talk', ?, ?, 1.0)", values)
+        longer = "UPDATE notes SET body = body || 'y' WHERE name LIKE ?"
         connection.exec_driver_sql(longer, (f"{number // 2} %",))
         if number % 3 == 0:
-            connection.exec_driver_sql("DELETE FROM presets WHERE name = ?", (f"{number // 3} 1",))
+            connection.exec_driver_sql("DELETE FROM notes WHERE name = ?", (f"{number // 3} 1",))
 
     for number in range(400):
         await store.write(add, number)
@@ -120,7 +122,7 @@ async def test_nothing_is_lost_while_others_write_all_the_time(tmp_path: Path) -
     gone = len({number // 3 for number in range(0, 400, 3)})
     rows = read_rows(raw)
     assert len(rows) == 400 * 5 - gone
-    sizes = {name: len(overrides) for _, _, name, overrides, _ in rows}
+    sizes = {name: len(body) for _, _, name, body, _ in rows}
     for number in range(200, 400):
         for row in range(5):
             if (name := f"{number} {row}") in sizes:

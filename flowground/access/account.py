@@ -68,14 +68,14 @@ async def find_files(
 ) -> tuple[list[StoredFile], int]:
     """A page of the files of the caller and their tokens, newest first, and the count; `words` filters by name."""
     caller = await access.require_member(caller)
-    owners = await access.store.read(list_owners, member=caller.id)
+    owners = list_owners(caller.id)
     return await access.store.read(files.list_page, owners=owners, words=words, limit=limit, offset=offset)
 
 
 async def delete_file(access: Access, caller: Caller, key: str) -> bool:
     """Deletes a file of the caller's; its message stays and names the file. False when the file is not theirs."""
     caller = await access.require_member(caller)
-    owners = await access.store.read(list_owners, member=caller.id)
+    owners = list_owners(caller.id)
     is_deleted = await access.store.write(files.delete_file, key=key, owners=owners)
     access.store.on_erasure()
     return is_deleted
@@ -88,7 +88,7 @@ async def read_data(access: Access, caller: Caller) -> AsyncIterator[str]:
     """
     caller = await access.require_member(caller)
     began = time.time()
-    owners = await access.store.read(list_owners, member=caller.id)
+    owners = list_owners(caller.id)
     head = json.dumps(await _describe_person(access, caller), ensure_ascii=False, indent=1, default=datetime.isoformat)
     return _write_data(access.store, head.removesuffix("\n}"), owners, began)
 
@@ -117,7 +117,7 @@ async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
     read = access.store.read
     member = await access.sign_in.roster.find(caller.id)
     signed_in, _ = await read(sign_ins.find_page, member=caller.id, limit=_MOST_SIGN_INS)
-    owners = await read(list_owners, member=caller.id)
+    owners = list_owners(caller.id)
     shared, _ = await read(shared_chats.list_of_owner, owner=str(caller.owner), limit=shared_chats.MOST_OWN)
     return {
         "name": member.name if member else None,
@@ -164,7 +164,7 @@ async def _describe_person(access: Access, caller: Caller) -> dict[str, Any]:
 async def delete_conversations(access: Access, caller: Caller) -> int:
     """Deletes all conversations of the caller and their tokens; returns how many there were."""
     caller = await access.require_member(caller)
-    owners = await access.store.read(list_owners, member=caller.id)
+    owners = list_owners(caller.id)
     await access.end_turns(owners, None, None)
     until = time.time()
     found = await access.store.write(transcripts.begin_deletion, owners=owners, by=str(caller.owner))

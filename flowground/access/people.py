@@ -101,7 +101,7 @@ async def remove(access: Access, caller: Caller, member: str) -> None:
 
     They can do nothing any more when this returns; conversations, and their name in older records, are deleted later.
     """
-    owners = await access.store.read(list_owners, member=member)
+    owners = list_owners(member)
     await _change_member(access, caller, member, members.remove)
     await access.end_turns(owners, None, None)
     access.note_removal()

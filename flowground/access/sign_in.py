@@ -225,9 +225,8 @@ class SignIn:
             role,
             flows=flows,
             person=token.owner,
-            has_kept_apart=token.has_kept_apart,
-            sees=token.sees or "inside",
-            sets=token.sets or "unprotected",
+            sees=token.sees,
+            sets=token.sets,
         )
 
     async def revoke(self, sign_in_id: str, *, member: str | None = None) -> bool:

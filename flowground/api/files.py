@@ -17,7 +17,6 @@ from starlette.datastructures import UploadFile
 
 from flowground.api.incoming import (
     find_boundary,
-    list_owners,
     open_flow,
     open_form,
     read_pieces,
@@ -72,7 +71,7 @@ async def list_of_flow(request: Request, flow_id: str) -> dict[str, list[str]]:
     """Names of the token's files for this flow, newest first."""
     runtime, caller = await verify_caller(request)
     wired = await open_flow(runtime, caller, flow_id)
-    found = await runtime.store.read(files.list_unsent, owners=await list_owners(runtime, caller), flow_id=wired.id)
+    found = await runtime.store.read(files.list_unsent, owners=[str(caller.owner)], flow_id=wired.id)
     return {"files": [write_stamped_name(file) for file in found]}
 
 
@@ -114,7 +113,7 @@ async def upload_for_all(request: Request) -> Response:
 async def list_for_all(request: Request) -> list[dict[str, Any]]:
     """The token's files for every flow, newest first."""
     runtime, caller = await verify_caller(request)
-    found = await runtime.store.read(files.list_unsent, owners=await list_owners(runtime, caller), flow_id=None)
+    found = await runtime.store.read(files.list_unsent, owners=[str(caller.owner)], flow_id=None)
     return [_describe(file) for file in found]
 
 
@@ -123,7 +122,7 @@ async def list_for_all(request: Request) -> list[dict[str, Any]]:
 async def delete_all(request: Request) -> dict[str, str]:
     """Deletes all of the token's files for every flow."""
     runtime, caller = await verify_caller(request)
-    mine = await list_owners(runtime, caller)
+    mine = [str(caller.owner)]
     while found := await runtime.store.read(files.list_unsent, owners=mine, flow_id=None):
         for file in found:
             await _delete(runtime, file)
@@ -217,7 +216,7 @@ async def _read_blocks(sent: UploadFile) -> AsyncIterator[bytes]:
 
 async def _find_of_flow(runtime: Runtime, caller: Caller, flow_id: str, name: str) -> StoredFile:
     wired = await open_flow(runtime, caller, flow_id)
-    mine = await list_owners(runtime, caller)
+    mine = [str(caller.owner)]
     file = await find_stamped(runtime.store, wired.id, name, owners=mine)
     if file is None or file.flow_id != wired.id:
         raise _explain_missing()
@@ -225,7 +224,7 @@ async def _find_of_flow(runtime: Runtime, caller: Caller, flow_id: str, name: st
 
 
 async def _find_for_all(runtime: Runtime, caller: Caller, file_id: str) -> StoredFile:
-    mine = await list_owners(runtime, caller)
+    mine = [str(caller.owner)]
     file = await runtime.store.read(files.find_file, key=file_id, owners=mine)
     if file is None or file.flow_id is not None or file.message is not None:
         raise _explain_missing()

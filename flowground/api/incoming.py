@@ -33,7 +33,6 @@ from flowground.core.errors import BodyTooLarge, FlowNotFound, InvalidRequest, R
 from flowground.core.values import MOST_LEVELS, has_too_many_levels
 from flowground.core.words import cut, suggest
 from flowground.flows.wiring import WiredFlow
-from flowground.store.runs import conversations
 
 MOST_VALUES = 100_000
 """The most values of one body, without keys; a flow file has 20,000 at most."""
@@ -269,13 +268,6 @@ async def open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlow
     except FlowNotFound as error:
         error.message = "Flow not found"
         raise
-
-
-async def list_owners(runtime: Runtime, caller: Caller) -> list[str]:
-    """The owners whose messages and files a token may reach: its person's programs, but not their pages."""
-    if caller.has_kept_apart and caller.person is not None:
-        return await runtime.store.read(conversations.list_programs, member=caller.person)
-    return [str(caller.owner)]
 
 
 def read_token(request: Request, *, takes_query: bool) -> str | None:

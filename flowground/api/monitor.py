@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
 from flowground.access import account
-from flowground.api.incoming import list_owners, verify_caller
+from flowground.api.incoming import verify_caller
 from flowground.api.wire import name_source, write_citations, write_properties, write_reason, write_steps, write_time
 from flowground.app.runtime import Runtime
 from flowground.core.errors import hide_component
@@ -50,7 +50,7 @@ async def messages(
 ) -> Response:
     """The caller's own messages, in the order they were said; read, encoded and sent in pieces."""
     runtime, caller = await verify_caller(request)
-    mine = await list_owners(runtime, caller)
+    mine = [str(caller.owner)]
     places = await runtime.store.read(
         transcripts.list_places,
         owners=mine,
@@ -71,7 +71,7 @@ async def messages(
 async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
     """Ids of the caller's own sessions, the one used last first."""
     runtime, caller = await verify_caller(request)
-    mine, reached = await list_owners(runtime, caller), await runtime.access.list_reach(caller)
+    mine, reached = [str(caller.owner)], await runtime.access.list_reach(caller)
     return await runtime.store.read(transcripts.list_session_ids, owners=mine, flow_id=flow_id, flows=reached)
 
 
@@ -79,7 +79,7 @@ async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
 async def delete_session(request: Request, session_id: str) -> Response:
     """Deletes a session of the caller's own, in the flows of the token's scope; 204 also when there is none."""
     runtime, caller = await verify_caller(request)
-    mine = await list_owners(runtime, caller)
+    mine = [str(caller.owner)]
     await account.delete_session(runtime.access, owners=mine, session_id=session_id, flows=caller.flows)
     return Response(status_code=204)
 

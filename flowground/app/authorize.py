@@ -5,7 +5,7 @@ Every endpoint comes here through `endpoint.answer`.
 
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from flowground.app.retention import VISITORS
@@ -149,7 +149,7 @@ class AuthorizedRequest:
         if now - self.checked_at <= _RIGHTS_TTL_SECONDS:
             return
         present = await self._find_present()
-        if replace(present, has_kept_apart=self.caller.has_kept_apart) != self.caller:
+        if present != self.caller:
             raise RightsChanged
         await self.runtime.access.open_flow(present, self.wired.id)
         self.checked_at = now

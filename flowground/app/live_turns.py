@@ -25,7 +25,7 @@ from flowground.runs.journal import Journal
 from flowground.runs.repeatable_run import AnswerGone, IdempotencyKeyReused, RunInterrupted, RunUnfinished
 from flowground.store import Store
 from flowground.store.runs import idempotency
-from flowground.store.runs.idempotency import IdempotencyKey, KeptRun, read_receipt
+from flowground.store.runs.idempotency import IdempotencyKey, KeptRun
 from flowground.store.runs.journals import read_journal
 
 _log = logging.getLogger(__name__)
@@ -288,11 +288,7 @@ class IdempotencyCache:
 
 def replay(kept: KeptRun) -> ReplayedTurn | None:
     """The ended turn of a stored run; None where its answer was not kept."""
-    read = None
-    if kept.journal:
-        read = read_journal(kept.journal, kept.messages, kept.run)
-    elif kept.receipt:
-        read = read_receipt(kept.receipt, kept.messages, kept.run)
+    read = read_journal(kept.journal, kept.messages, kept.run) if kept.journal else None
     view = fold(read.events) if read and read.is_whole else None
     if read and view and view.started:
         types = {name: result.type for name, result in view.finished.results.items()} if view.finished else {}

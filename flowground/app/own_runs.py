@@ -37,7 +37,7 @@ async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     run = await runtime.store.read(progress.find_run, run_id=run_id) if _RUN_ID.fullmatch(run_id) else None
     owners: Sequence[str] = [str(caller.owner)]
     if caller.person is not None:  # also those of their tokens and trials
-        owners = await runtime.store.read(conversations.list_owners, member=caller.person)
+        owners = conversations.list_owners(caller.person)
     if run is None or run.owner not in owners:
         raise RunNotFound(run_id)
     reach = await runtime.access.list_reach(caller)

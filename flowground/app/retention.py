@@ -178,7 +178,7 @@ class RetentionTask:
                 yield 1
 
     async def _forget_conversations(self, before: float) -> AsyncGenerator[int, None]:
-        after: str | None = ""
+        after: int | None = 0
         while after is not None:
             found, after = await self._store.read(erasing.find_unused, after=after, before=before)
             for session in found:

@@ -35,8 +35,6 @@ from flowground.store.runs.conversations import list_owners
 
 _STOP_LOOKS = 30
 """Looks in 6 seconds: a server looks for stop requests every two."""
-_AS_OWNER = "owner's"
-"""Shown for older tokens of people, which see and set as much as their owner may at that moment."""
 
 
 def add_member(
@@ -112,7 +110,7 @@ async def show_member_as(name: str, display_name: str) -> None:
 async def remove_member(name: str) -> None:
     """Removes a person with their data. Raises InvalidRequest, NotAllowed."""
     async with _open_member(name) as (store, roster, member):
-        owners = await store.read(list_owners, member=member.id)
+        owners = list_owners(member.id)
         # As on the page: the last admin stays, unless config.yaml has another one.
         keep_admin = not roster.has_configured_admin
         await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=keep_admin)
@@ -189,8 +187,8 @@ async def list_tokens() -> None:
                 write_minute(token.expires_at),
                 write_minute(token.last_used_at),
                 str(token.uses),
-                token.sees or ("inside" if token.owner is None else _AS_OWNER),
-                token.sets or ("unprotected" if token.owner is None else _AS_OWNER),
+                token.sees,
+                token.sets,
             )
             for token in found
         ],

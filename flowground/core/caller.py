@@ -37,7 +37,7 @@ WHOSE: ContextVar[str] = ContextVar("whose", default="")
 organization token, or a visitor's address; empty for nobody."""
 _OWNER_KINDS = get_args(OwnerKind)
 _PROGRAMS = "token:try:"
-"""The prefix of the owner `programs`: earlier releases wrote it for *Try it* alone, and delete it with the person."""
+"""The prefix of the owner `programs`: it was once that of *Try it* alone."""
 _IDS_AT_ONCE = 64
 """Ids whose random parts are made with one call of `os.urandom`."""
 _tails: list[str] = []
@@ -45,7 +45,7 @@ _tails: list[str] = []
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """To whom conversations, runs and presets belong: what one owner has is never shown to another.
+    """To whom conversations and runs belong: what one owner has is never shown to another.
 
     `member` is a person on pages; `programs` is the same person's API calls, by any of their tokens and by *Try it*.
     `id` is the member's id for `member` and `programs`, the token's for `token`, a digest of the browser for `visitor`,
@@ -83,8 +83,7 @@ class Caller:
     outlives the visit. It is always true for members and tokens, true for the local owner once the owner code was
     entered in this browser, and never for visitors. `sign_in_id` is the id of the sign-in session (the cookie's `jti`),
     by which it is checked again. `person` is the member whose rights count: the caller, or the token's owner; None
-    where no member is behind the caller. `has_kept_apart`: some conversations of this person belong to single tokens,
-    as earlier releases stored them. `sees` and `sets` are the most that a token may do; its role may reach less.
+    where no member is behind the caller. `sees` and `sets` are the most that a token may do; its role may reach less.
     `unlocks` is set by `Access.recheck` for a person on a page, never for a token.
     """
 
@@ -95,7 +94,6 @@ class Caller:
     is_proven: bool = True
     sign_in_id: str | None = None
     person: str | None = None
-    has_kept_apart: bool = False
     sees: Sees = "inside"
     sets: Sets = "unprotected"
     unlocks: Unlocks = "none"

@@ -210,7 +210,7 @@ class StoredBytes(Meter):
         if read_at + wait > self.clock():
             return
         owner = Owner.read(key)
-        whose = await store.read(conversations.list_owners, member=owner.id) if owner.kind == "member" else [key]
+        whose = conversations.list_owners(owner.id) if owner.kind == "member" else [key]
         size = await store.read(sum_bytes, owners=whose)
         if key not in self._held and len(self._held) >= self.most:
             del self._held[next(iter(self._held))]

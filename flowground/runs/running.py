@@ -21,7 +21,7 @@ from flowground.core.words import count
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.journal import Journal
 from flowground.store import Store
-from flowground.store.runs import chunks, conversations, progress
+from flowground.store.runs import chunks, progress
 from flowground.store.runs.chunks import Chunk
 
 _log = logging.getLogger(__name__)
@@ -280,8 +280,7 @@ class RunningRuns:
             is_due = here.run.is_kept and (is_due or now < here.followed_until)
             if not is_due or chars > _MOST_CHARS or not (news := here.run.journal.list_after(here.kept)):
                 continue
-            session = conversations.make_session_key(**here.run.address)
-            chunk = Chunk.of(run_id, session, here.kept, news[-1].number, [item.event for item in news])
+            chunk = Chunk.of(run_id, here.kept, news[-1].number, [item.event for item in news])
             if chunk.last == here.kept:
                 continue
             chars += len(chunk.body)

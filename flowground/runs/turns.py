@@ -473,7 +473,7 @@ async def take_turn(  # noqa: PLR0913 - all that a turn may reach
     closed, or an admin ended it.
     """
     store, budget = running.store, _open_budget(settings)
-    owner = await _find_owner(store, caller, flow_id=wired.id, session_id=request.session_id)
+    owner = str(caller.owner)
     request = await _take_files(store, wired, request, caller, models, owner=owner, settings=settings)
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
     turn = _describe(tweaked.wired, request, (*request.warnings, *tweaked.warnings))
@@ -510,14 +510,6 @@ async def take_turn(  # noqa: PLR0913 - all that a turn may reach
 def _open_budget(settings: Settings) -> RunBudget:
     prices, default = settings.prices, settings.default_model
     return RunBudget(settings.limits, lambda used: prices.sum_cost(used, default), prices.currency)
-
-
-async def _find_owner(store: Store, caller: Caller, *, flow_id: str, session_id: str | None) -> str:
-    """The owner of the conversation that continues or begins, as the store has it."""
-    if not session_id or not caller.has_kept_apart or caller.person is None:
-        return str(caller.owner)
-    here = {"flow_id": flow_id, "session_id": session_id}
-    return await store.read(conversations.find_session, **here, member=caller.person, token=caller.id)
 
 
 async def _take_files(

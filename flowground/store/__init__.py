@@ -27,10 +27,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowground.core.errors import ConfigError, StoreUnavailable
 from flowground.core.processes import try_lock
 from flowground.store.connections import SECONDS, Database, DatabaseFile
-from flowground.store.migrations import migrate, write_and_delete
 from flowground.store.outage import describe, explain, unavailable_error
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken, TokenUses
+from flowground.store.schema import migrate, write_and_delete
 from flowground.store.sql import CHANNEL
 from flowground.store.writer import Job, Readers, Writer, join_threads, start_thread
 

@@ -1,21 +1,11 @@
-"""Brings a database up to date: runs the migrations that it has not seen, in order, under a lock.
-
-Each migration is recorded in the transaction that ran it; replicas may start at the same time. The previous release may
-serve beside this one, or take over again: the migrations from m011 only add what it need not know. They are recorded in
-a table of their own, because that release refuses a database with an unknown migration. A migration is never changed;
-new ones are appended.
-"""
+"""The migrations m011 to m047, which lead to what `conversion` converts: never changed."""
 
 import hashlib
-import logging
 import time
-from collections.abc import Sequence
-from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
-from flowground.core.errors import ConfigError
-from flowground.store.migration_steps import MIGRATIONS, Migration, run_statements
+from flowground.store.migration_steps import Migration, run_statements
 
 KNOWLEDGE_TABLES = """
 CREATE TABLE knowledge_indexes (
@@ -71,11 +61,6 @@ CREATE TABLE knowledge_vectors (
 )
 """
 """The tables of PostgreSQL for indexes of knowledge, in their first form."""
-_log = logging.getLogger(__name__)
-_LOCK = 0x666C6F77
-"""The name of PostgreSQL's advisory lock: any number that every Flowground agrees on."""
-_RECORD = text("INSERT INTO migrations VALUES (:name, :at)")
-_RECORD_ADDITION = text("INSERT INTO additions VALUES (:name, :at)")
 
 
 def m011_runs_in_progress(connection: Connection) -> None:
@@ -469,9 +454,10 @@ def m046_run_requests(connection: Connection) -> None:
 
 
 def m047_knowledge_in_files(connection: Connection) -> None:
-    """Indexes are files again: empties their tables, which hold texts of documents."""
+    """Indexes are files again; their tables held texts of documents."""
     if connection.dialect.name == "postgresql":
-        run_statements(connection, "TRUNCATE knowledge_indexes CASCADE")
+        names = (f"knowledge_{name}" for name in ("words", "vectors", "passages", "files", "indexes"))
+        run_statements(connection, f"DROP TABLE {', '.join(names)}")
 
 
 ADDITIONS: tuple[Migration, ...] = (
@@ -505,48 +491,3 @@ ADDITIONS: tuple[Migration, ...] = (
     m046_run_requests,
     m047_knowledge_in_files,
 )
-
-
-def migrate(
-    engine: Engine, migrations: Sequence[Migration] = MIGRATIONS, additions: Sequence[Migration] = ADDITIONS
-) -> bool:
-    """Brings the database up to date, completely or not at all; returns whether it is new.
-
-    Raises ConfigError when a newer Flowground wrote what this one cannot work with. Additions of a newer one are left
-    alone.
-    """
-    with engine.begin() as connection:  # on SQLite this is BEGIN IMMEDIATE: the lock
-        if connection.dialect.name == "postgresql":
-            # Another replica may be migrating for long; only locks of tables that are in use end as always.
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-            connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
-        done, added = _read_names(connection, "migrations"), _read_names(connection, "additions")
-        unknown = sorted(done - {migration.__name__ for migration in migrations})
-        if unknown:
-            raise ConfigError(
-                f"database: written by a newer version of Flowground ({unknown[-1]})",
-                hint="Update Flowground, or name another database.",
-            )
-        for steps, seen, record in ((migrations, done, _RECORD), (additions, added, _RECORD_ADDITION)):
-            for migration in steps:
-                if migration.__name__ not in seen:
-                    migration(connection)
-                    connection.execute(record, {"name": migration.__name__, "at": time.time()})
-    return not done
-
-
-def _read_names(connection: Connection, table: str) -> set[str]:
-    """The names recorded in this table, which is created where it is missing."""
-    connection.exec_driver_sql(
-        f"CREATE TABLE IF NOT EXISTS {table} (name TEXT PRIMARY KEY, applied_at DOUBLE PRECISION NOT NULL)"
-    )
-    return {name for (name,) in connection.exec_driver_sql(f"SELECT name FROM {table}")}  # noqa: S608 - names of ours
-
-
-def write_and_delete(connection: Connection) -> None:
-    """Tests that the database can be written, and leaves nothing behind."""
-    name = f"probe {uuid4()}"
-    connection.execute(_RECORD, {"name": name, "at": time.time()})
-    connection.execute(text("DELETE FROM migrations WHERE name = :name"), {"name": name})

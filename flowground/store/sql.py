@@ -118,11 +118,11 @@ class ListPlace:
     """A row's place in a list, newest first, after which the next page begins: its time and key."""
 
     at: float
-    key: str
+    key: str | int
 
 
 def is_behind(
-    place: ListPlace | None, at: ColumnElement[float], key: ColumnElement[str]
+    place: ListPlace | None, at: ColumnElement[float], key: ColumnElement[Any]
 ) -> tuple[ColumnElement[bool], ...]:
     """The condition of rows after the place, written so that an index of the time is read up to the place only."""
     return () if place is None else (at <= place.at, or_(at < place.at, key < place.key))

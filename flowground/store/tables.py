@@ -1,4 +1,4 @@
-"""The tables as they are now. `migrations` creates them; a test compares the two.
+"""The tables as they are now. `schema` creates them; a test compares these with what it makes of an old database.
 
 Times are seconds since 1970 (UTC) in double precision: exact to the microsecond, one type on both databases.
 """
@@ -70,12 +70,13 @@ def allow(kind: type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
 
 
 sessions = make_table(
-    # The id is a digest of flow, owner and session id (`conversations.make_session_key`): one short key to find it by.
+    # Clients know a session by owner, flow and session id (`conversations.find_key`), other tables by its number.
     "sessions",
-    Column("id", Text, primary_key=True),
+    Column("id", Counting, primary_key=True),
     *need(Text, "flow_id", "owner", "session_id", "title"),
     *need(Double, "created_at", "updated_at"),
     *need(Integer, "messages"),
+    Index("sessions_by_id", "owner", "session_id", "flow_id", unique=True),
     Index("sessions_recent", "owner", "flow_id", "updated_at"),
     Index("sessions_begun", "owner", "flow_id", "created_at"),
     Index("sessions_lasting", "owner", "flow_id", "created_at", **narrow_index(LASTING)),
@@ -101,13 +102,11 @@ messages = make_table(
     *allow(Text, "run_id", "model"),
     *allow(Integer, "input_tokens", "output_tokens"),
     *allow(Double, "seconds"),
-    *allow(Text, "trace", "error", "steps"),  # `trace` is of releases that did not know `steps`
     # A question of several versions has the first one's id in `version_of`; what is put aside, the id of the version
     # under which it waits (`runs.versions`).
-    *allow(Text, "version_of", "aside", "finish_reason"),
-    # `timeline`: when the steps of a trace began, and the flows they ran; `value`: what an answer's text is made of.
-    # `actions`: what models did on their way; `citations`: the passages that the answer cites.
-    *allow(Text, "timeline", "value", "actions", "citations"),
+    *allow(Text, "error", "version_of", "aside", "finish_reason"),
+    # `value`: what an answer's text is made of; `citations`: the passages that it cites.
+    *allow(Text, "value", "citations"),
     # For messages that a flow's Store Message added: the sender (Langflow's word), and the name that is shown.
     *allow(Text, "sender", "sender_name"),
     UniqueConstraint("id", name="messages_id"),
@@ -117,8 +116,7 @@ messages = make_table(
 )
 
 journals = make_table(
-    # What happened in a run (`runs.journals`), beside its first answer, else its question: both are deleted together,
-    # also by the previous release.
+    # What happened in a run (`runs.journals`), beside its first answer, else its question: both are deleted together.
     "journals",
     Column("message", ForeignKey("messages.position", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     *need(Integer, "version"),
@@ -154,12 +152,6 @@ shared_chats = make_table(
     Index("shared_chats_in_session", "session"),
     Index("shared_chats_of_owner", "owner", "created_at"),
     Index("shared_chats_by_expiry", "expires_at"),
-)
-
-turn_overrides = make_table(
-    "turn_overrides",
-    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
-    *need(Text, "overrides"),
 )
 
 forgotten_to = make_table(
@@ -201,15 +193,6 @@ access_requests = make_table(
     Index("access_requests_decided", "decided_at", **narrow_index(_DECIDED)),
 )
 
-presets = make_table(
-    "presets",
-    Column("owner", Text, primary_key=True),
-    Column("flow_id", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    *need(Text, "overrides"),
-    *need(Double, "changed_at"),
-)
-
 switches = make_table(
     # Flows and providers that are switched off; one that is on has no row.
     "switches",
@@ -248,7 +231,7 @@ members = make_table(
 
 identities = make_table(
     # The sign-in name of a member is `subject`: of one of config.yaml where `provider` is "config", of others where it
-    # is "password". A member without such a row signs in by their id.
+    # is "password".
     "identities",
     Column("provider", Text, primary_key=True),
     Column("subject", Text, primary_key=True),
@@ -266,13 +249,13 @@ used_ids = make_table(
 
 config_entries = make_table(
     # The members of config.yaml as it named them last, by sign-in name; `identities` has their ids. Not `present`: it
-    # names them no more. `display_name` and `role` are None where the release before wrote the row.
+    # names them no more.
     "config_entries",
     Column("name", Text, primary_key=True),
     *need(Text, "fingerprint"),
     *allow(Text, "email"),
     *need(Boolean, "present"),
-    *allow(Text, "display_name", "role"),
+    *need(Text, "display_name", "role"),
 )
 
 member_groups = make_table(
@@ -359,19 +342,18 @@ tokens = make_table(
     *need(Double, "created_at"),
     *allow(Double, "expires_at", "revoked_at", "last_used_at"),
     *need(Integer, "uses"),
-    *allow(Text, "sees", "sets"),  # None where a release made it that knew no choice: as much as its owner may
+    *need(Text, "sees", "sets"),
     UniqueConstraint("hash", name="tokens_hash"),
     Index("tokens_of_owner", "owner"),
 )
 
 removals = make_table(
     # People who were removed and of whom something is still to do (`people.removals`): their owners and the words that
-    # name them, as JSON, and what stands for them from now on. `looked_at` is set in rows of earlier releases only.
+    # name them, as JSON, and what stands for them from now on.
     "removals",
     Column("pseudonym", Text, primary_key=True),
     *need(Text, "owners", "words"),
     *need(Double, "made_at"),
-    *allow(Double, "looked_at"),
 )
 
 runs = make_table(
@@ -398,12 +380,11 @@ IS_RUNNING = runs.c.status == literal_column("'running'")
 
 run_contents = make_table(
     # A run's request beside its message: deleted with the conversation, while the run's facts stay. Only runs with
-    # such contents have a row. The previous release has the texts so far in `answers`, by the ids of messages, and in
-    # `receipt` what it answers a repeated request from.
+    # such contents have a row.
     "run_contents",
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
-    *allow(Text, "request", "answers", "receipt"),
+    *need(Text, "request"),
     Index("run_contents_in_session", "session"),
 )
 

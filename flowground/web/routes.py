@@ -124,7 +124,7 @@ async def _find_file(runtime: Runtime, request: Request) -> StoredFile | None:
     caller = await _find_caller(runtime, request)
     owners = [str(caller.owner)]
     if caller.kind == "member":
-        owners = await runtime.store.read(list_owners, member=caller.id)
+        owners = list_owners(caller.id)
     return await runtime.store.read(files.find_file, key=request.query_params.get("id", ""), owners=owners)
 
 

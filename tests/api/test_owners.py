@@ -11,7 +11,6 @@ from flowground.core.caller import Caller, Owner, RunRequest
 from flowground.core.events import TurnFinished
 from tests.api.calls import Api
 from tests.people import make_cookie
-from tests.stored import list_messages
 
 MESSAGES = "/api/v1/monitor/messages"
 Headers = Mapping[str, str]
@@ -41,15 +40,6 @@ async def say(api: Api, headers: Headers, text: str, *, flow: str = "remember", 
 async def read_texts(api: Api, headers: Headers, **query: str) -> list[str]:
     """What was said to flows, in order."""
     return [item["text"] for item in await api.messages(headers, **query) if item["sender"] == "User"]
-
-
-async def keep_as_before(api: Api, owner: str, *texts: str, session: str = "s") -> None:
-    """A conversation with `remember` as releases before kept it: under the token itself."""
-    caller = Caller("token", Owner.read(owner).id, "author")
-    wired = await api.runtime.access.open_flow(caller, "remember")
-    for text in texts:
-        answer = endpoint.Answer(api.runtime, caller, wired, RunRequest(text, session_id=session))
-        assert await answer.finish() is not None
 
 
 async def test_what_one_token_said_another_of_the_person_goes_on_with(api: Api) -> None:
@@ -128,27 +118,6 @@ async def test_a_tokens_scope_bounds_what_it_sees_and_deletes_of_the_persons(api
     assert [one["flow_id"] for one in listed] == ["echo"]
     assert (await api.client.delete(f"{MESSAGES}/session/s", headers=only_echo)).status_code == 204
     assert await read_texts(api, everywhere) == ["hi"]
-
-
-async def test_conversations_of_before_go_on_by_any_token_of_the_person(api: Api) -> None:
-    await api.add("olga", "bob")
-    made, one = await api.token(owner="olga")
-    two, bobs = await list_tokens(api, "olga", "bob")
-    await keep_as_before(api, f"token:{made.id}", "I bought plums")
-    for number, headers in enumerate((one, two), 1):
-        assert await read_texts(api, headers, session_id="s") == await read_texts(api, one)
-        assert "plums" in await say(api, headers, f"What did I buy? {number}")
-    assert (await api.client.get(f"{MESSAGES}/sessions", headers=two)).json() == ["s"]
-    place: dict[str, Any] = {"flow_id": "remember", "owner": f"token:{made.id}", "session_id": "s"}
-    kept = await api.runtime.store.read(list_messages, **place)
-    assert len(kept) == 6, "it stays where the release before finds it"
-    run = await api.find_last_run(one)
-    for headers in (one, two):
-        assert (await api.client.get(f"/api/v1/runs/{run}", headers=headers)).json()["answers"]
-    assert "plums" not in await say(api, bobs, "What did I buy?")
-    assert (await api.client.get(f"/api/v1/runs/{run}", headers=bobs)).status_code == 404
-    assert (await api.client.delete(f"{MESSAGES}/session/s", headers=two)).status_code == 204
-    assert await read_texts(api, one) == []
 
 
 def test_an_owner_is_written_as_before_and_read_back() -> None:

@@ -1,14 +1,6 @@
 """`keys create`, `list`, `revoke_link`."""
 
-import sqlite3
-from contextlib import closing
-
 from tests.command_line import Here
-
-
-def change_tokens(here: Here, values: str) -> None:
-    with closing(sqlite3.connect(here.folder / "data" / "flowground.db")) as database, database:
-        assert database.execute(f"UPDATE tokens SET {values}").rowcount == 1
 
 
 def test_a_key_is_created_listed_and_revoked(here: Here) -> None:
@@ -33,10 +25,6 @@ def test_a_key_sees_and_sets_what_is_said(here: Here) -> None:
     made = here("keys", "create", "ci", "--sees", "inside", "--sets", "unprotected")
     assert "It sees the inside of flows and may set every field that is not protected." in made.err
     assert here("keys", "list").last_line.split()[-2:] == ["inside", "unprotected"]
-    change_tokens(here, "sees = NULL, sets = NULL")  # as the release before
-    assert here("keys", "list").last_line.split()[-2:] == ["inside", "unprotected"]
-    change_tokens(here, "owner = 'mia'")
-    assert here("keys", "list").last_line.split()[-2:] == ["owner's", "owner's"]
     said = "ci may run every flow until it is revoked. It sees answers only and may set what their authors opened."
     assert here("keys", "create", "ci").err.startswith(said)
     assert "This can reveal a flow's prompt" in " ".join(here("keys", "create", "--help").out.split())

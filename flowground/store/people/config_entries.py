@@ -52,8 +52,8 @@ class _Kept:
     fingerprint: str
     email: str | None
     present: bool
-    display_name: str | None
-    role: str | None
+    display_name: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def import_entries(connection: Connection, *, entries: Sequence[ConfigEntry]) ->
             changes[entry.name] = "replaced" if entry.name in names else "gone"
             _end(connection, entry, changes[entry.name])
     now = [_store_entry(connection, pair, claimed) for pair in pairs]
-    following = [*now, *(_mark_absent(entry) for entry in gone if entry.name not in names)]
-    if {*following} != {*kept} or len(identities.read_config_ids(connection)) != len(kept):
+    following = [*now, *(replace(entry, present=False) for entry in gone if entry.name not in names)]
+    if {*following} != {*kept}:
         _write_kept(connection, following)  # only changes are written, so that a full disk does not prevent the start
     if entries:
         members.mark_account_created(connection)
@@ -131,7 +131,7 @@ def _refuse_shared(connection: Connection, kept: Sequence[_Kept], entries: Seque
 def _read_kept(connection: Connection) -> list[_Kept]:
     ids = identities.read_config_ids(connection)
     rows = connection.execute(select(_c.name, _c.fingerprint, _c.email, _c.present, _c.display_name, _c.role))
-    return [_Kept(ids.get(name, name), name, *others) for name, *others in rows]
+    return [_Kept(ids[name], name, *others) for name, *others in rows]
 
 
 def _match_entries(connection: Connection, kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> Iterator[_Pair]:
@@ -180,11 +180,6 @@ def _store_entry(connection: Connection, pair: _Pair, claimed: Collection[str]) 
         add_row(connection, tables.passwords, member=member, hash=entry.password, changed_at=time.time())
     email = entry.email or (before.email if before else None)
     return _Kept(member, entry.name, entry.fingerprint, email, True, entry.display_name, entry.role)
-
-
-def _mark_absent(entry: _Kept) -> _Kept:
-    """The entry as it is kept while it is absent from the file; the previous release wrote neither name nor role."""
-    return replace(entry, present=False, display_name=entry.display_name or entry.name, role=entry.role or "member")
 
 
 def _end(connection: Connection, before: _Kept, what: What) -> None:

@@ -2,8 +2,7 @@
 
 Two tables hold members: those added in the app or on the command line, and those of config.yaml as it named them last
 (`config_entries`). `everyone` joins both. A name can change and pass to somebody else; an id is one person's forever:
-the name that the member was made with if it never was an id, else the name, `~` and random letters. Members from
-earlier releases have no identity and sign in by their id.
+the name that the member was made with if it never was an id, else the name, `~` and random letters.
 """
 
 import hashlib
@@ -37,16 +36,16 @@ _entries = tables.config_entries.join(tables.identities, (_i.provider == "config
 everyone = union_all(
     select(
         _m.id.label("id"),
-        func.coalesce(_i.subject, _m.id).label("name"),
+        _i.subject.label("name"),
         _m.display_name,
         _m.email,
         _m.role,
         _m.active,
         literal_column("'database'").label("source"),
-    ).outerjoin_from(tables.members, tables.identities, (_i.member == _m.id) & (_i.provider == "password")),
-    select(_i.member, _c.name, _c.display_name, _c.email, _c.role, _c.present, literal_column("'config'"))
-    .select_from(_entries)
-    .where(_c.role.is_not(None)),
+    ).join_from(tables.members, tables.identities, (_i.member == _m.id) & (_i.provider == "password")),
+    select(_i.member, _c.name, _c.display_name, _c.email, _c.role, _c.present, literal_column("'config'")).select_from(
+        _entries
+    ),
 ).subquery("everyone")
 """Members with their sign-in names. `active` is False for deactivated members, and for those who left config.yaml."""
 _e = everyone.c
@@ -108,21 +107,15 @@ def read_config_ids(connection: Connection) -> dict[str, str]:
 
 
 def is_retired(connection: Connection, *, member: str) -> bool:
-    """Whether the id was a removed member's. The previous release, which may run beside this one, records that in the
-    audit trail only."""
-    audit = tables.audit.c
-    return has_row(connection, tables.used_ids.c.digest == _digest(member)) or has_row(
-        connection, audit.action == "member.removed", audit.subject == member
-    )
+    """Whether the id was a removed member's."""
+    return has_row(connection, tables.used_ids.c.digest == _digest(member))
 
 
 def _was_used(connection: Connection, member: str) -> bool:
-    """Whether somebody has or had this id. The previous release, which may run beside this one, retires no ids, so
-    tables with its remains are searched too."""
+    """Whether somebody has or had this id. Of people who were removed long ago only their data may tell that."""
     owners = [str(Owner("member", member)), str(Owner("programs", member))]
     return (
-        has_row(connection, _m.id == member)
-        or has_row(connection, _i.member == member)
+        has_row(connection, _i.member == member)
         or is_retired(connection, member=member)
         or has_row(connection, _c.name == member)
         or has_row(connection, tables.tokens.c.owner == member)

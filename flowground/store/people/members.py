@@ -299,7 +299,6 @@ def forget(connection: Connection, *, member: str, by: str) -> None:
 
     The id is never used again, so nobody inherits from the member.
     """
-    connection.execute(delete(tables.presets).where(tables.presets.c.owner == str(Owner("member", member))))
     publications.forget(connection, kind="member", name=member)
     groups.forget_member(connection, member=member)
     access_requests.forget(connection, member=member)

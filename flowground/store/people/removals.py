@@ -52,7 +52,7 @@ def begin_removal(connection: Connection, *, member: str) -> None:
     `members.end_rights` comes before, the end of the identities after.
     """
     pseudonym = str(Owner("removed", secrets.token_hex(8)))
-    owners = list_owners(connection, member=member)
+    owners = list_owners(member)
     requests.ask_stops(connection, owners=owners)
     row = {"pseudonym": pseudonym, "owners": json.dumps(owners), "words": json.dumps([member])}
     add_row(connection, tables.removals, **row, made_at=time.time())
@@ -65,8 +65,7 @@ def begin_removal(connection: Connection, *, member: str) -> None:
 
 def list_removals(connection: Connection) -> list[Removal]:
     """The unfinished removals, oldest first."""
-    wanted = select(_x.pseudonym, _x.owners, _x.words).where(_x.looked_at.is_(None)).order_by(_x.made_at)
-    rows = connection.execute(wanted).all()
+    rows = connection.execute(select(_x.pseudonym, _x.owners, _x.words).order_by(_x.made_at)).all()
     return [Removal(name, tuple(json.loads(owners)), tuple(json.loads(words))) for name, owners, words in rows]
 
 
@@ -96,13 +95,11 @@ def rename_lines(connection: Connection, *, removal: Removal, after: int) -> int
 
 
 def finish_removal(connection: Connection, *, removal: Removal) -> None:
-    """Renames the person in small tables, and ends the removal. Rows with `looked_at` are an earlier release's: digests
-    of people whose removal was complete."""
+    """Renames the person in small tables, and ends the removal."""
     for column in _WHO_DID_IT:
         theirs = update(column.table).where(column.in_(removal.owners))
         connection.execute(theirs.values({column.name: SOMEBODY}))
-    is_over = (_x.pseudonym == removal.pseudonym) | _x.looked_at.is_not(None)
-    connection.execute(delete(tables.removals).where(is_over))
+    connection.execute(delete(tables.removals).where(_x.pseudonym == removal.pseudonym))
 
 
 def _hide(removal: Removal, text: str, *, action: str = "") -> str:

@@ -17,9 +17,9 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
 
-from flowground.core.caller import Owner, Role, Sees, Sets
+from flowground.core.caller import Role, Sees, Sets
 from flowground.store import audit, tables
 from flowground.store.people.identities import select_present_role
 from flowground.store.sql import (
@@ -40,29 +40,7 @@ _PREFIX_CHARS = 8
 _FLUSH_SECONDS = 1.0
 _t = tables.tokens.c
 _COLUMNS = tuple(column for column in _t if column.name != "hash")
-_s = tables.sessions.c
-_mine = tables.tokens.alias("mine")
-_KEPT_APART = (
-    select(
-        func.max(
-            select(_s.owner)
-            .where(_s.owner == literal_column(f"'{Owner('token', '')}'").op("||")(_mine.c.id))
-            .order_by(_s.flow_id, _s.updated_at)
-            .limit(literal_column("1"))
-            .correlate(_mine)
-            .scalar_subquery()
-        )
-    )
-    .where(_mine.c.owner == _t.owner)
-    .correlate(tables.tokens)
-    .scalar_subquery()
-)
-"""Not NULL: conversations belong to a token of the same person, as earlier releases stored them.
-
-Every request asks this, so only indexes may be read. With EXISTS, PostgreSQL may read whole tables in the hope of an
-early match; ordering by the index and taking a maximum prevents that.
-"""
-_FIND = Statement(select(*_COLUMNS, select_present_role(_t.owner), _KEPT_APART).where(_t.hash == bindparam("hash")))
+_FIND = Statement(select(*_COLUMNS, select_present_role(_t.owner)).where(_t.hash == bindparam("hash")))
 _COUNT = Statement(
     update(tables.tokens)
     .where(_t.id == bindparam("token_id"))
@@ -77,9 +55,7 @@ class StoredToken:
     """A token without its secret. `prefix` is the secret's beginning, by which people recognize it.
 
     `owner` is a member's id, None for the organization's own; `flows` is the scope, None for all flows. Only `find`
-    fills `owner_role`, the present role of an active owner, and `has_kept_apart`: conversations belong to single tokens
-    of the owner. `sees` and `sets` are None for tokens made before there was a choice: as much as their owner may at
-    that moment.
+    fills `owner_role`, the present role of an active owner.
     """
 
     id: str
@@ -93,9 +69,8 @@ class StoredToken:
     last_used_at: datetime | None
     uses: int
     owner_role: Role | None = None
-    has_kept_apart: bool = False
-    sees: Sees | None = None
-    sets: Sets | None = None
+    sees: Sees = "inside"
+    sets: Sets = "unprotected"
 
     @property
     def is_in_force(self) -> bool:
@@ -126,8 +101,8 @@ def create(
     flows: tuple[str, ...] | None,
     expires_at: datetime | None,
     by: str,
-    sees: Sees | None = None,
-    sets: Sets | None = None,
+    sees: Sees = "inside",
+    sets: Sets = "unprotected",
 ) -> tuple[StoredToken, str]:
     """The new token and its secret, which is stored nowhere and cannot be shown again."""
     secret = "fg_" + secrets.token_urlsafe(32)
@@ -160,8 +135,8 @@ def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     found = _FIND.fetch(connection, {"hash": hash_secret(secret)}) if _SHAPE.match(secret) else ()
     if not found:
         return None
-    *columns, role, kept_apart = found[0]
-    return _read_token(columns, owner_role=role, has_kept_apart=kept_apart is not None)
+    *columns, role = found[0]
+    return _read_token(columns, owner_role=role)
 
 
 def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[StoredToken]:

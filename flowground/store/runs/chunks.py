@@ -8,30 +8,28 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, func, literal_column, or_, select, tuple_
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, tuple_
 
 from flowground.core.events import Event, Token
 from flowground.store import tables
 from flowground.store.runs.journals import VERSION, decode_events, encode_events
-from flowground.store.runs.turns import insert_in_session
 from flowground.store.sql import Statement, mark_job, notify, write_insert
 
 _e = tables.run_events.c
 _r = tables.runs.c
+_s = tables.sessions.c
 
 
 class Chunk(NamedTuple):
-    """Consecutive events of a run as JSON text; `first` and `last` are the numbers of their begin and end, `session` is
-    the key of the run's conversation."""
+    """Consecutive events of a run as JSON text; `first` and `last` are the numbers of their begin and end."""
 
     run_id: str
-    session: str
     first: int
     last: int
     body: str
 
     @classmethod
-    def of(cls, run_id: str, session: str, after: int, last: int, events: Sequence[Event]) -> "Chunk":
+    def of(cls, run_id: str, after: int, last: int, events: Sequence[Event]) -> "Chunk":
         """The chunk of these events, which come after the number `after` and end with `last`.
 
         A text that ends in half a surrogate pair is kept without it: the rest comes with the next chunk.
@@ -39,7 +37,7 @@ class Chunk(NamedTuple):
         tail = events[-1]
         if isinstance(tail, Token) and "\ud800" <= tail.text[-1:] <= "\udbff":
             events, last = [*events[:-1], Token(tail.component_id, tail.text[:-1])], last - 1
-        return cls(run_id, session, after + 1, last, encode_events(events))
+        return cls(run_id, after + 1, last, encode_events(events))
 
     def read(self, *, after: int = 0) -> list[Event]:
         """Its events after this number."""
@@ -58,9 +56,12 @@ class Chunk(NamedTuple):
 @cache
 def _write_chunk(database: str) -> Statement:
     """The statement that keeps a chunk while its run runs; a longer one with the same begin replaces it."""
-    is_running = select(literal_column("1")).where(_r.id == bindparam("run"), tables.IS_RUNNING).exists()
     names = ["run", "first", "last", "version", "body"]
-    kept = insert_in_session(write_insert(database, tables.run_events), names, is_running)
+    values = (bindparam(name, type_=_e[name].type) for name in names)
+    is_there = (_s.owner == _r.owner) & (_s.session_id == _r.session_id) & (_s.flow_id == _r.flow_id)
+    wanted = select(_s.id, *values).join_from(tables.runs, tables.sessions, is_there)
+    running = wanted.where(_r.id == bindparam("run"), tables.IS_RUNNING)
+    kept = write_insert(database, tables.run_events).from_select(["session", *names], running).inline()
     new = {"last": kept.excluded.last, "body": kept.excluded.body}
     return Statement(kept.on_conflict_do_update(index_elements=[_e.run, _e.first], set_=new))
 
@@ -102,6 +103,6 @@ def poll(connection: Connection, *, after: Mapping[str, int], most_chars: int) -
         if chosen and most_chars < 0:
             break
         chosen.append((row.run, row.first))
-    wanted = select(_e.run, _e.session, _e.first, _e.last, _e.body).where(tuple_(_e.run, _e.first).in_(chosen))
+    wanted = select(_e.run, _e.first, _e.last, _e.body).where(tuple_(_e.run, _e.first).in_(chosen))
     rows = connection.execute(wanted.order_by(_e.run, _e.first)).all() if chosen else ()
     return Polled(running, [Chunk(*row) for row in rows])

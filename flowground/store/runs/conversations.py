@@ -1,14 +1,12 @@
 """Conversations and their messages.
 
 A session is found by flow, owner (an `Owner`) and session id, never by its id alone. A person's conversations on pages
-belong to the member, those of their programs to one owner for all tokens. Earlier releases stored the latter under the
-token that began each; these stay there and can be continued.
+belong to the member, those of their programs to one owner for all tokens.
 """
 
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
@@ -20,8 +18,8 @@ from flowground.core.values import FileReference, PastMessage
 from flowground.core.words import cut, strip_markdown
 from flowground.store import tables
 from flowground.store.runs.journals import add_steps
-from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_rows, read_value
-from flowground.store.sql import Statement, make_storable
+from flowground.store.runs.records import MESSAGE_COLUMNS, StoredMessage, read_message_row, read_value
+from flowground.store.sql import BoundValues, Statement, make_storable
 
 TITLE_CHARS = 80
 """Most characters of a conversation's title."""
@@ -42,10 +40,16 @@ _VERSION_OF, _POSITION = len(MESSAGE_COLUMNS), len(MESSAGE_COLUMNS) + 1
 """The indexes of these values in a row of a page."""
 _s = tables.sessions.c
 _m = tables.messages.c
-_o = tables.turn_overrides.c
 _r = tables.runs.c
 _c = tables.run_contents.c
 IS_SHOWN = _m.aside.is_(None)
+IS_HERE = (
+    _s.owner == bindparam("owner"),
+    _s.session_id == bindparam("session_id"),
+    _s.flow_id == bindparam("flow_id"),
+)
+"""The condition of one session."""
+_FIND_KEY = Statement(select(_s.id).where(*IS_HERE))
 _HISTORY = Statement(
     select(
         case((_m.sender == literal_column("'User'"), literal_column("'user'")), else_=_m.role).label("role"),
@@ -82,7 +86,6 @@ _NEXT_FLOW = Statement(
     select(func.min(_s.flow_id)).where(_s.owner == bindparam("owner"), _s.flow_id > bindparam("after"))
 )
 _FIRST_LIKE_IT = func.min(_m.position).over(partition_by=(_m.version_of, _m.text)).label("first")
-_t = tables.tokens.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +97,15 @@ class AskedQuestion:
     files: Sequence[FileReference] = ()
 
 
-def make_session_key(flow_id: str, owner: str, session_id: str) -> str:
-    """The key of a session. Each part is preceded by its length, so that no two sessions produce the same text."""
-    spelt = f"{len(flow_id)}:{flow_id}{len(owner)}:{owner}{session_id}"
-    return blake2b(spelt.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def bind_place(flow_id: str, owner: str, session_id: str) -> BoundValues:
+    """The values of `IS_HERE`."""
+    return {"flow_id": flow_id, "owner": owner, "session_id": make_storable(session_id)}
 
 
-def find_session_keys(connection: Connection, *, owners: Collection[str], session_id: str) -> list[str]:
-    """The keys of all sessions with this id that these owners may have, in any flow.
-
-    Made from the flows with which the owners have sessions, which an index has: there is no index of session ids.
-    """
-    if "\ufffd" in session_id:  # the key was made from the id before `make_storable`
-        here = (_s.owner.in_(list(owners)), _s.session_id == make_storable(session_id))
-        return list(connection.scalars(select(_s.id).where(*here)))
-    return [
-        make_session_key(flow_id, owner, session_id) for owner in owners for flow_id in list_flows(connection, owner)
-    ]
+def find_key(connection: Connection, flow_id: str, owner: str, session_id: str) -> int:
+    """The number by which other tables know the session; 0 where there is none."""
+    found = _FIND_KEY.fetch(connection, bind_place(flow_id, owner, session_id))
+    return int(found[0][0]) if found else 0
 
 
 def list_flows(connection: Connection, owner: str) -> Iterator[str]:
@@ -131,7 +126,7 @@ def read_history(
     prompt may be that long. Files of a message are listed even when they were deleted: `files.find_present` finds the
     existing ones.
     """
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     found: list[PastMessage] = []
     size = 0
     while len(found) < limit and size <= MOST_HISTORY:
@@ -176,7 +171,7 @@ def list_page(
     begins with its first question, if it has one. With `through` the page reaches back to that message, within
     `MOST_THROUGH` messages. Messages put aside are left out.
     """
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     place = select(_m.position).where(_m.session == session)
     end = through and connection.scalar(place.where(_m.id == through))
     below = _ENDLESS if before is None else connection.scalar(place.where(_m.id == before)) or 0
@@ -200,12 +195,12 @@ def list_page(
     if not is_whole:
         found = found[:most]
         found = found[: _find_question(found) or most]
-    messages = add_steps(connection, read_message_rows([row[:_VERSION_OF] for row in found[::-1]]))
+    messages = add_steps(connection, [read_message_row(row[:_VERSION_OF]) for row in found[::-1]])
     return _add_versions(connection, session, messages, {row[_VERSION_OF] for row in found}), not is_whole
 
 
 def _add_versions(
-    connection: Connection, session: str, messages: list[StoredMessage], firsts: set[str | None]
+    connection: Connection, session: int, messages: list[StoredMessage], firsts: set[str | None]
 ) -> list[StoredMessage]:
     """The messages, with the versions of each question that has some; `firsts` are the ids of first versions."""
     if not (wanted := firsts - {None}):
@@ -214,7 +209,7 @@ def _add_versions(
     return [replace(message, versions=found.get(message.id, ())) for message in messages]
 
 
-def find_versions(connection: Connection, *, session: str, firsts: Collection[str | None]) -> dict[str, Versions]:
+def find_versions(connection: Connection, *, session: int, firsts: Collection[str | None]) -> dict[str, Versions]:
     """All versions of each question, by its id, in the groups with these first versions."""
     rows = connection.execute(
         select(_m.version_of, _m.id, _FIRST_LIKE_IT)
@@ -237,12 +232,13 @@ def find_message(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
 ) -> StoredMessage | None:
     """A message of this owner's session, with its complete trace."""
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     run = select(_m.run_id).where(_m.id == message_id, _m.session == session).scalar_subquery()
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(
         _m.session == session, or_(_m.id == message_id, _m.run_id == run)
     )
-    found = add_steps(connection, read_message_rows(connection.execute(wanted.order_by(_m.position)).all()))
+    rows = connection.execute(wanted.order_by(_m.position)).all()
+    found = add_steps(connection, [read_message_row(row) for row in rows])
     return next((message for message in found if message.id == message_id), None)
 
 
@@ -251,7 +247,7 @@ def find_question(
 ) -> AskedQuestion | None:
     """This message, where it is a question; else the question of the run whose answer it is; for a copied answer, which
     has no run, the question before it."""
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     run = select(_m.run_id).where(_m.id == message_id, _m.session == session).scalar_subquery()
     is_asked = (_m.session == session, _m.role == "user", or_(_m.id == message_id, _m.run_id == run))
     found = connection.execute(select(_m.id, _m.text, _m.value).where(*is_asked).limit(1)).first()
@@ -268,32 +264,21 @@ def find_question(
 
 def rename_session(connection: Connection, *, flow_id: str, owner: str, session_id: str, title: str) -> bool:
     """Sets the session's title. False when the owner has no such session."""
-    here = _s.id == make_session_key(flow_id, owner, session_id)
+    here = _s.id == find_key(connection, flow_id, owner, session_id)
     return connection.execute(update(tables.sessions).where(here).values(title=make_title(title))).rowcount == 1
 
 
 def find_overrides(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str
 ) -> dict[str, dict[str, Any]]:
-    """The overrides of a message of this owner's session; empty where the message had none, or does not exist.
-
-    They are part of the run's request; earlier releases kept them in a table of their own.
-    """
-    session = make_session_key(flow_id, owner, session_id)
+    """The overrides of a message of this owner's session; empty where the message had none, or does not exist."""
+    session = find_key(connection, flow_id, owner, session_id)
     request = connection.scalar(
         select(_c.request)
         .join_from(tables.run_contents, tables.messages, _m.run_id == _c.run_id)
         .where(_m.id == message_id, _m.session == session)
     )
-    if request:
-        asked: dict[str, dict[str, Any]] = json.loads(request).get("tweaks", {})
-        return asked
-    text = connection.scalar(
-        select(_o.overrides)
-        .join_from(tables.turn_overrides, tables.messages, _m.id == _o.message_id)
-        .where(_o.message_id == message_id, _m.session == session)
-    )
-    found: dict[str, dict[str, Any]] = json.loads(text) if text else {}
+    found: dict[str, dict[str, Any]] = json.loads(request).get("tweaks", {}) if request else {}
     return found
 
 
@@ -307,26 +292,6 @@ def make_title(text: str) -> str:
     return cut(" ".join(make_storable(text[: TITLE_CHARS * 8]).split()), TITLE_CHARS)
 
 
-def list_owners(connection: Connection, *, member: str) -> list[str]:
+def list_owners(member: str) -> list[str]:
     """The owners of all conversations of the member, on pages and by programs."""
-    return [str(Owner("member", member)), *list_programs(connection, member=member)]
-
-
-def list_programs(connection: Connection, *, member: str) -> list[str]:
-    """The owners of the conversations of the member's programs."""
-    mine = connection.scalars(select(_t.id).where(_t.owner == member))
-    return [str(Owner("programs", member)), *(str(Owner("token", key)) for key in mine)]
-
-
-def find_session(connection: Connection, *, flow_id: str, member: str, session_id: str, token: str) -> str:
-    """The owner of the session that this token of the member means by the id.
-
-    It is the session that the token began in an earlier release, else the one used last; a new session belongs to the
-    programs.
-    """
-    owners = list_programs(connection, member=member)
-    keys = [make_session_key(flow_id, owner, session_id) for owner in owners]
-    wanted = select(_s.owner).where(_s.id.in_(keys)).order_by(_s.updated_at.desc())
-    found = list(connection.scalars(wanted))
-    own = str(Owner("token", token))
-    return own if own in found else next(iter(found), owners[0])
+    return [str(Owner("member", member)), str(Owner("programs", member))]

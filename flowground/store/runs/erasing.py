@@ -14,13 +14,11 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    bindparam,
     delete,
     func,
     insert,
     literal,
     literal_column,
-    or_,
     select,
     tuple_,
     update,
@@ -28,9 +26,8 @@ from sqlalchemy import (
 
 from flowground.store import tables
 from flowground.store.runs import files
-from flowground.store.runs.conversations import find_session_keys, make_session_key
-from flowground.store.runs.records import TRACE_COLUMNS
-from flowground.store.sql import Statement, has_row, make_storable
+from flowground.store.runs.conversations import find_key
+from flowground.store.sql import has_row, make_storable
 
 STEP_MESSAGES = 50
 """Most messages that one step deletes, and sessions that it reads."""
@@ -49,15 +46,9 @@ _RUNNING_IN = select(_r.owner, _r.flow_id, _r.session_id).where(tables.IS_RUNNIN
 IS_QUIET = tuple_(_s.owner, _s.flow_id, _s.session_id).not_in(_RUNNING_IN)
 """The condition that nothing runs in the session. The subquery reads only running runs, by their index; asked for each
 session alone, SQLite would read all runs of its flow."""
-_o = tables.turn_overrides.c
 _p = tables.forgotten_to.c
 _WHAT = "run_contents"
 _RUNNING = select(_r.id).where(tables.IS_RUNNING)
-_CLEAR = Statement(
-    update(tables.messages)
-    .where(_m.position == bindparam("at"))
-    .values({name: literal_column("NULL") for name in TRACE_COLUMNS})
-)
 _EXPIRED_AT_ONCE = 200
 """Most rows that one step deletes."""
 _EXPIRING: Mapping[str, Column[Any]] = {
@@ -84,7 +75,7 @@ def limit_time(rows: Iterable[_Row], *, seconds: float = STEP_SECONDS) -> Iterat
 
 def erase_conversation(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> bool:
     """Deletes one conversation of the owner, if it exists. True once nothing of it is left."""
-    return erase_session(connection, make_session_key(flow_id, owner, session_id))
+    return erase_session(connection, find_key(connection, flow_id, owner, session_id))
 
 
 def erase_conversations(
@@ -104,8 +95,7 @@ def erase_conversations(
     if until is not None:
         wanted.append(_s.created_at <= until)
     if session_id is not None:
-        keys = find_session_keys(connection, owners=owners, session_id=session_id)
-        wanted += [_s.id.in_(keys), _s.session_id == make_storable(session_id)]
+        wanted.append(_s.session_id == make_storable(session_id))
     if flows is not None:
         wanted.append(_s.flow_id.in_(list(flows)))
     found = connection.scalars(select(_s.id).where(*wanted).limit(STEP_MESSAGES)).all()
@@ -117,7 +107,7 @@ def erase_conversations(
     return left == 0 and len(found) < STEP_MESSAGES
 
 
-def find_unused(connection: Connection, *, after: str, before: float) -> tuple[list[str], str | None]:
+def find_unused(connection: Connection, *, after: int, before: float) -> tuple[list[int], int | None]:
     """Keys of conversations last used before then (seconds since 1970) in which nothing runs.
 
     Reads the next thousand after the key `after`; also returns the last key read, None at the end.
@@ -129,13 +119,13 @@ def find_unused(connection: Connection, *, after: str, before: float) -> tuple[l
     return list(quiet), rows[-1].id if len(rows) == _LOOKED_AT else None
 
 
-def erase_unused(connection: Connection, *, session: str, until: float) -> bool:
+def erase_unused(connection: Connection, *, session: int, until: float) -> bool:
     """Like `erase_session`, for a conversation that `find_unused` or `find_surplus` returned. One that was used after
     then (seconds since 1970) stays."""
     return erase_session(connection, session, _s.updated_at <= until, IS_QUIET)
 
 
-def erase_session(connection: Connection, key: str, *still: ColumnElement[bool]) -> bool:
+def erase_session(connection: Connection, key: int, *still: ColumnElement[bool]) -> bool:
     """Deletes the session's shared links, the contents of its runs, its messages from the oldest, and at last the
     session.
 
@@ -149,13 +139,13 @@ def erase_session(connection: Connection, key: str, *still: ColumnElement[bool])
     connection.execute(delete(tables.shared_chats).where(_h.id.in_(row.id for row in links)))
     if not is_last:
         return False
-    contents = select(_c.run_id, _measure(_c.request, _c.answers, _c.receipt)).where(_c.session == key)
+    contents = select(_c.run_id, _measure(_c.request)).where(_c.session == key)
     runs, is_last = _read_few(connection, contents)
     connection.execute(delete(tables.run_contents).where(_c.run_id.in_(row.run_id for row in runs)))
     if not is_last:
         return False
     journal = select(_j.body).where(_j.message == _m.position).scalar_subquery()
-    size = _measure(_m.text, _m.steps, _m.trace, _m.timeline, _m.value, _m.actions, _m.citations, journal)
+    size = _measure(_m.text, _m.value, _m.citations, journal)
     wanted = select(_m.position, _m.id, _m.run_id, size).where(_m.session == key)
     messages, is_last = _read_few(connection, wanted.order_by(_m.position))
     ran = {row.run_id for row in messages}
@@ -186,12 +176,12 @@ def _read_few(connection: Connection, wanted: Select[Any]) -> tuple[list[Row[Any
     return few, len(few) == len(found)
 
 
-def find_surplus(connection: Connection, *, keep: int, before: float, limit: int) -> list[Row[str, float]]:
+def find_surplus(connection: Connection, *, keep: int, before: float, limit: int) -> list[Row[int, float]]:
     """At most `limit` conversations of visitors to delete, each with its last use: those last used before then (seconds
     since 1970) and, beyond the `keep` newest of each flow, the oldest. None in which something runs. 0: no such
     bound."""
     wanted = select(_s.id, _s.updated_at).where(is_visitors(_s.owner), IS_QUIET)
-    found: list[Row[str, float]] = []
+    found: list[Row[int, float]] = []
     if before:
         found += connection.execute(wanted.where(_s.updated_at < before).order_by(_s.updated_at).limit(limit))
     if keep and not found:
@@ -215,19 +205,12 @@ def forget_contents(connection: Connection, *, before: float) -> int:
     A run in progress keeps its contents until it ends.
     """
     after = connection.scalar(select(_p.position).where(_p.what == _WHAT))
-    has_trace = or_(_m.steps.is_not(None), _m.trace.is_not(None), _m.actions.is_not(None)).label("has_trace")
-    wanted = select(_m.position, _m.id, _m.run_id, _m.created_at, has_trace).where(_m.position > (after or 0))
+    wanted = select(_m.position, _m.run_id, _m.created_at).where(_m.position > (after or 0))
     rows = connection.execute(wanted.order_by(_m.position).limit(STEP_MESSAGES)).all()
-    old = [row for row in rows if row.created_at < before]
-    done = []
-    for row in limit_time(old):
-        if row.has_trace:
-            _CLEAR.run(connection, {"at": row.position})
-        done.append(row)
+    done = [row for row in rows if row.created_at < before]
     if not done:
         return 0
-    ids, runs = [row.id for row in done], [row.run_id for row in done if row.run_id]
-    connection.execute(delete(tables.turn_overrides).where(_o.message_id.in_(ids)))
+    runs = [row.run_id for row in done if row.run_id]
     connection.execute(delete(tables.journals).where(_j.message.in_(row.position for row in done)))
     connection.execute(delete(tables.run_contents).where(_c.run_id.in_(runs), _c.run_id.not_in(_RUNNING)))
     left = tables.run_events.c.run  # of runs whose end was stored without them

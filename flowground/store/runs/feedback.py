@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, se
 
 from flowground.store import tables
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import make_session_key
+from flowground.store.runs.conversations import find_key
 from flowground.store.runs.records import StoredMessage
 from flowground.store.sql import ListPlace, add_row, is_behind, make_storable, read_moment
 
@@ -222,7 +222,7 @@ def rate(
 ) -> bool:
     """Rates a finished answer of the owner. A changed value, or None, deletes the old explanation; the same value
     changes nothing. False where the owner has no such answer."""
-    own = _select_own(flow_id, owner, session_id, message_id)
+    own = _select_own(connection, flow_id, owner, session_id, message_id)
     # Locks the answer against other ratings and deletion.
     message = connection.scalar(own.with_for_update(key_share=True))
     if message is None:
@@ -248,7 +248,7 @@ def explain(
     shares_conversation: bool,
 ) -> bool:
     """Replaces the explanation of a rating. False where the owner has no such rating (any more)."""
-    own = _select_own(flow_id, owner, session_id, message_id).scalar_subquery()
+    own = _select_own(connection, flow_id, owner, session_id, message_id).scalar_subquery()
     changes = {"labels": " ".join(labels), "reason": make_storable(reason), "shares_conversation": shares_conversation}
     explained_at = time.time() if labels or reason else None
     changed = update(tables.ratings).where(_t.message == own).values(changes | {"explained_at": explained_at})
@@ -257,7 +257,7 @@ def explain(
 
 def find_rating(connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str) -> Rating | None:
     """The owner's rating of this answer of theirs."""
-    own = _select_own(flow_id, owner, session_id, message_id).scalar_subquery()
+    own = _select_own(connection, flow_id, owner, session_id, message_id).scalar_subquery()
     wanted = select(_t.value, _t.labels, _t.reason, _t.shares_conversation).where(_t.message == own)
     row = connection.execute(wanted).first()
     return None if row is None else Rating(row[0], read_labels(row[1]), row[2], row[3])
@@ -267,7 +267,7 @@ def list_values(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, message_ids: Sequence[str]
 ) -> dict[str, tuple[RatingValue, bool]]:
     """The values of those of the owner's messages that are rated, by message id; and whether they were explained."""
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     found = connection.execute(
         select(_t.message, _t.value, _t.explained_at)
         .join_from(tables.ratings, tables.messages, _m.id == _t.message)
@@ -281,7 +281,9 @@ def read_labels(text: str) -> tuple[RatingLabel, ...]:
     return cast(tuple[RatingLabel, ...], tuple(text.split()))
 
 
-def _select_own(flow_id: str, owner: str, session_id: str, message_id: str) -> Select[tuple[str]]:
+def _select_own(
+    connection: Connection, flow_id: str, owner: str, session_id: str, message_id: str
+) -> Select[tuple[str]]:
     """Selects the id of this answer, if it is the owner's and can be rated."""
-    here = _m.session == make_session_key(flow_id, owner, session_id)
+    here = _m.session == find_key(connection, flow_id, owner, session_id)
     return select(_m.id).where(_m.id == message_id, here, _m.role == "assistant", _m.state.in_(_RATED))

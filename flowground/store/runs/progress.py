@@ -1,6 +1,5 @@
 """Running runs: their texts so far, the processes that hold them, and the end of those whose process died."""
 
-import json
 import time
 from collections.abc import Collection, Sequence
 
@@ -9,13 +8,12 @@ from sqlalchemy import Connection, delete, insert, select, update
 from flowground.core.events import Event, fold
 from flowground.store import tables
 from flowground.store.runs import chunks
-from flowground.store.runs.conversations import make_session_key
+from flowground.store.runs.conversations import find_key
 from flowground.store.runs.journals import add_steps
-from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_rows, read_run_row
+from flowground.store.runs.records import MESSAGE_COLUMNS, RunRecord, StoredMessage, read_message_row, read_run_row
 from flowground.store.sql import make_storable, notify
 
 _r = tables.runs.c
-_c = tables.run_contents.c
 _s = tables.sessions.c
 _m = tables.messages.c
 _STEP = 50
@@ -58,18 +56,9 @@ def list_answers(connection: Connection, *, run: RunRecord) -> list[StoredMessag
 
 def list_messages(connection: Connection, *, run: RunRecord) -> list[StoredMessage]:
     """The messages of a run, without its steps."""
-    here = (_m.session.in_(_list_sessions(connection, run)), _m.run_id == run.id)
+    here = (_m.session == find_key(connection, run.flow_id, run.owner, run.session_id), _m.run_id == run.id)
     wanted = select(*(_m[name] for name in MESSAGE_COLUMNS)).where(*here)
-    return read_message_rows(connection.execute(wanted.order_by(_m.position)).all())
-
-
-def _list_sessions(connection: Connection, run: RunRecord) -> list[str]:
-    """The keys that the run's session may have."""
-    keys = [make_session_key(run.flow_id, run.owner, run.session_id)]
-    if "\ufffd" in run.session_id:  # the key was made from the id before `make_storable`
-        here = (_s.owner == run.owner, _s.flow_id == run.flow_id, _s.session_id == run.session_id)
-        keys += connection.scalars(select(_s.id).where(*here))
-    return keys
+    return [read_message_row(row) for row in connection.execute(wanted.order_by(_m.position)).all()]
 
 
 def end_lost_runs(connection: Connection, *, holder: str, before: float, known: Collection[str]) -> None:
@@ -100,12 +89,9 @@ def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
 def _leave_answers(connection: Connection, run: RunRecord) -> None:
     texts = read_texts(chunks.read(connection, run_id=run.id))
     connection.execute(delete(tables.run_events).where(tables.run_events.c.run == run.id))
-    if old := connection.scalar(select(_c.answers).where(_c.run_id == run.id)):  # of the previous release
-        texts |= json.loads(old)
-        connection.execute(update(tables.run_contents).where(_c.run_id == run.id).values(answers=None))
-    session = connection.scalar(select(_s.id).where(_s.id.in_(_list_sessions(connection, run))))
+    session = find_key(connection, run.flow_id, run.owner, run.session_id)
     left = [(key, make_storable(text)) for key, text in texts.items() if text]
-    if not left or session is None:
+    if not left or not session:
         return
     now = time.time()
     for key, text in left:

@@ -1,7 +1,7 @@
 """Messages, runs and traces as values, and the rows and JSON texts in which the store keeps them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -9,17 +9,8 @@ from typing import Any, Literal
 from sqlalchemy import Row
 
 from flowground.core.citations import Citations, read_citations, split_cited, write_citations
-from flowground.core.events import (
-    Action,
-    ComponentFinished,
-    InnerRun,
-    ModelThought,
-    StepStatus,
-    ThinkingBegan,
-    ToolCalled,
-    ToolReturned,
-)
-from flowground.core.messages import MOST_TOKENS, FallbackUse, MessageRole, Usage, Versions
+from flowground.core.events import Action, ComponentFinished
+from flowground.core.messages import MOST_TOKENS, MessageRole, Usage, Versions
 from flowground.core.values import FileReference, Value, ValueKind
 from flowground.store import tables
 from flowground.store.sql import BoundValues, make_storable, read_moment
@@ -31,14 +22,9 @@ MessageState = Literal["complete", "stopped", "failed", "interrupted"]
 RunStatus = Literal["running", "complete", "stopped", "failed", "interrupted"]
 VALUE_MOST = 100_000
 """Most characters of an answer's value as JSON; of a larger value only the text is kept."""
-_QUESTION, _ANSWER = -1, -2
-"""Numbers that a trace has in place of texts of the run's question and answer."""
 _PLACE = ("position", "session", "version_of", "aside")
 """Columns for a message's place, which are not part of its value."""
-TRACE_COLUMNS = ("steps", "trace", "timeline", "actions")
-"""Columns for how an answer was made."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in _PLACE)
-_ROLE, _TEXT, _RUN_ID = (MESSAGE_COLUMNS.index(name) for name in ("role", "text", "run_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +39,6 @@ class StoredMessage:
     the failure, which may be "". `versions` are a question's, filled when a page of its conversation is read. `sender`
     ("User" or "Machine") and `sender_name` belong to messages that the flow added itself; these are among the answers
     of their run, whoever is named as the sender.
-
-    Rows from before the migration `m007_message_errors` differ: usage and trace may be in each answer of a run, and a
-    failed answer has its sentence in `text` and no `error`.
     """
 
     id: str
@@ -102,8 +85,8 @@ class RunRecord:
     """One run's facts. `seconds` is wall time, 0 while the run runs; `error_code` is the failure's stable word.
 
     `token` is the id of the token that began the run; None for runs from a page. `holder` is the id of the process that
-    runs it (`store.ProcessLock`); None for runs of earlier releases. A run whose process died is "interrupted", and has
-    the error code "finished_late" where its answer was stored after all.
+    runs it (`store.ProcessLock`); None for runs that no process holds. A run whose process died is "interrupted", and
+    has the error code "finished_late" where its answer was stored after all.
     """
 
     id: str
@@ -134,10 +117,9 @@ def find_sender_name(message: StoredMessage) -> str:
     return message.sender_name or ("User" if message.sender == "User" else "AI")
 
 
-def make_message_row(message: StoredMessage, *, session: str) -> BoundValues:
-    """The message's row, without its trace and actions (`journals`). `session` is the session's key."""
+def make_message_row(message: StoredMessage) -> BoundValues:
+    """The message's row, without its session, and without its trace and actions (`journals`)."""
     return {
-        "session": session,
         "id": message.id,
         "role": message.role,
         "text": make_storable(message.text),
@@ -147,24 +129,19 @@ def make_message_row(message: StoredMessage, *, session: str) -> BoundValues:
         "model": message.model,
         **_make_usage_columns(message.usage),
         "seconds": message.seconds,
-        "trace": None,
         "error": None if message.error is None else make_storable(message.error),
-        "steps": None,
         "finish_reason": message.finish_reason,
-        "timeline": None,
         "value": None if message.kind == "text" else write_value(message.value, message.kind),
-        "actions": None,
         "citations": write_citations(message.passages),
         "sender": message.sender,
         "sender_name": None if message.sender_name is None else make_storable(message.sender_name),
     }
 
 
-def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str]) -> StoredMessage:
-    """The message of values in the order of `MESSAGE_COLUMNS`. `questions` are the questions by run id, for traces."""
-    key, role, text, state, created_at, run_id, model, read, written, seconds, old_trace, error, steps, *later = row
-    reason, timeline, given, actions, cited, sender, sender_name = later
-    trace = steps or old_trace
+def read_message_row(row: Sequence[Any]) -> StoredMessage:
+    """The message of values in the order of `MESSAGE_COLUMNS`, without trace and actions."""
+    key, role, text, state, created_at, run_id, model, read, written, seconds, *later = row
+    error, reason, given, cited, sender, sender_name = later
     value, kind = read_value(given)
     return StoredMessage(
         id=key,
@@ -176,25 +153,14 @@ def read_message_row(row: Sequence[Any], *, questions: Mapping[str | None, str])
         model=model,
         usage=None if read is None else Usage(read, written),
         seconds=seconds,
-        trace=read_trace(trace, timeline, question=questions.get(run_id, ""), answer=text) if trace else (),
         error=error,
         finish_reason=reason,
         value=value,
         kind=kind,
-        actions=read_actions(actions) if actions else (),
         passages=read_citations(cited),
         sender=sender,
         sender_name=sender_name,
     )
-
-
-def read_message_rows(rows: Sequence[Sequence[Any]]) -> list[StoredMessage]:
-    """The messages of rows with values in the order of `MESSAGE_COLUMNS`.
-
-    A trace lacks the text of its question where the question is not among the rows.
-    """
-    questions = {row[_RUN_ID]: row[_TEXT] for row in rows if row[_ROLE] == "user"}
-    return [read_message_row(row, questions=questions) for row in rows]
 
 
 def make_run_row(run: RunRecord) -> BoundValues:
@@ -261,58 +227,3 @@ def read_value(written: str | None) -> tuple[Value, ValueKind]:
         return None, "text"
     ((kind, value),) = json.loads(written).items()
     return (tuple(FileReference(**file) for file in value) if kind == "files" else value), kind
-
-
-def read_actions(written: str) -> tuple[Action, ...]:
-    return tuple(read_action(row) for row in json.loads(written))
-
-
-def read_action(row: Sequence[Any]) -> Action:
-    kind, number, within, component_id, at, seconds, text, *call = row
-    if kind == "thought":
-        return ModelThought(ThinkingBegan(component_id, number, at, within, *call), text, seconds)
-    call_id, tool, name, label, is_inner, arguments, status, usage, *after = call
-    called = ToolCalled(component_id, call_id, tool, name, arguments, at, number, within, label, is_inner, *after)
-    return ToolReturned(called, text, seconds, status, Usage(*usage) if usage else None)
-
-
-def read_trace(written: str, timeline: str | None, *, question: str, answer: str) -> tuple[ComponentFinished, ...]:
-    """The inverse of `write_trace` and `write_timeline`; steps from before there were timelines have no times."""
-    known = {_QUESTION: question[:TRACE_CHARS], _ANSWER: answer[:TRACE_CHARS]}
-    times = json.loads(timeline) if timeline else []
-    steps = []
-    for number, (component, kind, seconds, kept, usage, model) in enumerate(json.loads(written)):
-        known[number] = known[kept] if isinstance(kept, int) else kept
-        name, status = _read_kind(kind)
-        shown = component, name, seconds, known[number], Usage(*usage) if usage else None, model, status
-        steps.append(ComponentFinished(*shown, **(_read_time(times[number]) if number < len(times) else {})))
-    return tuple(steps)
-
-
-def _read_inner(written: Sequence[Any]) -> InnerRun:
-    flow_id, name, at, seconds, error, steps = written
-    return InnerRun(flow_id, name, at, seconds, tuple(_read_inner_step(step) for step in steps), error)
-
-
-def _read_inner_step(written: Sequence[Any]) -> ComponentFinished:
-    component, kind, seconds, text, usage, model, status, *times = written
-    shown = component, kind, seconds, text, Usage(*usage) if usage else None, model, status
-    return ComponentFinished(*shown, **_read_time(times))
-
-
-def _read_time(times: Sequence[Any]) -> dict[str, Any]:
-    names = ("at", "inner_count", "inner", "call_count", "calls", "note", "unseen", "fallback_uses")
-    pairs = zip(names, times, strict=False)
-    values = {name: value for name, value in pairs if name not in ("call_count", "calls")}
-    values["inner"] = tuple(_read_inner(run) for run in values.get("inner", ()))
-    values["unseen"] = tuple(values.get("unseen", ()))
-    values["fallback_uses"] = tuple(FallbackUse(*one) for one in values.get("fallback_uses", ()))
-    return values
-
-
-def _read_kind(kind: str) -> tuple[str, StepStatus]:
-    """A step's type and status from their common column."""
-    for status in ("skipped", "failed"):
-        if kind.endswith(ending := f" ({status})"):
-            return kind.removesuffix(ending), status
-    return kind, "done"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, delete, exists, func, or_, select, union
 
 from flowground.core.errors import InvalidRequest
 from flowground.store import tables
-from flowground.store.runs.conversations import make_session_key
+from flowground.store.runs.conversations import find_key
 from flowground.store.runs.records import RunRecord, read_run_row
 from flowground.store.sql import ListPlace, add_row, has_row, has_words, is_behind, read_moment
 
@@ -121,7 +121,7 @@ def pin(connection: Connection, *, flow_id: str, owner: str, session_id: str, is
 
     Raises InvalidRequest where the owner has as many pinned ones as are shown.
     """
-    key = make_session_key(flow_id, owner, session_id)
+    key = find_key(connection, flow_id, owner, session_id)
     if not is_pinned:
         connection.execute(delete(tables.session_pins).where(_p.session == key))
         return

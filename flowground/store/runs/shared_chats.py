@@ -17,7 +17,7 @@ from flowground.core.errors import InvalidRequest
 from flowground.core.messages import MessageRole
 from flowground.store import audit, tables
 from flowground.store.runs import conversations
-from flowground.store.runs.conversations import make_session_key, make_title
+from flowground.store.runs.conversations import find_key, make_title
 from flowground.store.runs.records import MessageState, StoredMessage, find_sender_name, list_file_names
 from flowground.store.sql import add_row, has_words, read_moment, read_moment_or_none, write_moment_or_none
 
@@ -75,7 +75,7 @@ def share(
     connection: Connection, *, flow_id: str, owner: str, session_id: str, expires_at: datetime | None
 ) -> SharedChat:
     """Makes a link. Raises InvalidRequest where nothing is stored, or there are too many links."""
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     if _count(connection, _c.session == session) >= MOST_LINKS or _count(connection, _c.owner == owner) >= MOST_OWN:
         raise InvalidRequest("There are too many links already.", hint="Revoke one of them first.")
     taken = _copy_messages(connection, flow_id=flow_id, owner=owner, session_id=session_id)
@@ -131,7 +131,7 @@ def read_page(connection: Connection, *, key: str, offset: int = 0, limit: int =
 
 def list_of_session(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> list[SharedChat]:
     """The conversation's links, newest first."""
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     wanted = select(*_COLUMNS).where(_c.session == session).order_by(_c.created_at.desc()).limit(MOST_LINKS)
     return [_read_row(row) for row in connection.execute(wanted)]
 
@@ -167,7 +167,7 @@ def _copy_messages(connection: Connection, *, flow_id: str, owner: str, session_
     )
     if not messages:
         raise InvalidRequest("Nothing of this chat is stored.")
-    title = connection.scalar(select(_s.title).where(_s.id == make_session_key(flow_id, owner, session_id)))
+    title = connection.scalar(select(_s.title).where(_s.id == find_key(connection, flow_id, owner, session_id)))
     contents = [[one.role, _write_text(one), one.state, one.created_at.timestamp()] for one in messages]
     ends = {at: one.finish_reason for at, one in enumerate(messages, 1) if one.finish_reason not in (None, "stop")}
     cited = {at: describe_passages(one.passages) for at, one in enumerate(messages, 1) if one.passages}
@@ -183,13 +183,12 @@ def _copy_messages(connection: Connection, *, flow_id: str, owner: str, session_
 
 
 def _write_text(message: StoredMessage) -> str:
-    """The message's text, with the sender's name for messages that the flow stored, and with names of files. In rows of
-    early releases the text of a failed answer is its reason, which is not shared."""
+    """The message's text, with the sender's name for messages that the flow stored, and with names of files."""
     if sender := find_sender_name(message):
         return f"{sender}: {message.text}"
     if names := list_file_names(message):
         return f"{message.text}\n\nFiles: {', '.join(names)}".strip()
-    return "" if message.state == "failed" and message.error is None else message.text
+    return message.text
 
 
 def _count(connection: Connection, where: ColumnElement[bool]) -> int:

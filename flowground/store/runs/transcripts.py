@@ -16,11 +16,8 @@ from sqlalchemy import (
     Connection,
     Integer,
     bindparam,
-    delete,
     func,
-    insert,
     literal_column,
-    null,
     select,
     tuple_,
     update,
@@ -29,14 +26,12 @@ from sqlalchemy import (
 from flowground.core.citations import describe_kept, read_citations
 from flowground.core.errors import InvalidRequest
 from flowground.store import audit, tables
-from flowground.store.runs.conversations import IS_SHOWN, find_session_keys, list_flows, make_session_key
+from flowground.store.runs.conversations import IS_SHOWN, find_key, list_flows
 from flowground.store.runs.journals import add_steps
 from flowground.store.runs.records import (
     MESSAGE_COLUMNS,
-    TRACE_COLUMNS,
     StoredMessage,
     read_message_row,
-    read_message_rows,
 )
 from flowground.store.runs.session_lists import IS_PINNED
 from flowground.store.sql import Statement, make_storable, read_moment
@@ -48,12 +43,10 @@ PART_CHARS = 500_000
 """Characters after which a part takes no more messages."""
 KEYS = 5_000
 """Conversations that are listed at once: finding the next ones reads all of the person's."""
-SessionKey = tuple[float, str]
+SessionKey = tuple[float, int]
 """When a conversation began (seconds since 1970), and its key: the order of the list."""
 _s = tables.sessions.c
 _m = tables.messages.c
-_c = tables.run_contents.c
-_p = tables.session_pins.c
 _IS_LASTING = _s.updated_at - _s.created_at > literal_column(str(LASTING_SECONDS))
 _SLACK = 300.0
 """Seconds by which a message may be stored later than its time says, or a clock may be wrong."""
@@ -67,7 +60,7 @@ _ASKED = 500
 _STEP = 12
 """Messages that are read at once: each may be long."""
 _LIST_AFTER = Statement(
-    select(_m.position, *(null() if name in TRACE_COLUMNS else _m[name] for name in MESSAGE_COLUMNS))
+    select(_m.position, *(_m[name] for name in MESSAGE_COLUMNS))
     .where(_m.session == bindparam("session"), IS_SHOWN, _m.position > bindparam("after"))
     .order_by(_m.position)
     .limit(bindparam("limit", type_=Integer))
@@ -124,8 +117,7 @@ def list_places(
     if after is not None and (place := _find_place(connection, owners, flows, after)) is None:
         raise InvalidRequest("`after` is the id of none of these messages.", hint="Take the last one's of a page.")
     if session_id is not None:
-        keys = find_session_keys(connection, owners=owners, session_id=session_id)
-        here = (_s.id.in_(keys), _s.session_id == make_storable(session_id))
+        here = (_s.owner.in_(list(owners)), _s.session_id == make_storable(session_id))
         rows = connection.execute(select(_s.id, _s.flow_id, _s.messages).where(*here)).all()
         near = [row for row in rows if (flows is None or row.flow_id in flows) and flow_id in (None, row.flow_id)]
     else:
@@ -134,7 +126,7 @@ def list_places(
     wanted = select(_m.position, _m.run_id).where(IS_SHOWN)
     wanted = wanted.order_by(_m.position.desc() if newest_first else _m.position)
 
-    def read(keys: Sequence[str], at_once: int) -> Iterator[Any]:
+    def read(keys: Sequence[int], at_once: int) -> Iterator[Any]:
         """The messages of these sessions, `at_once` at a time, no further than the caller iterates."""
         past, count = place and place.position, at_once
         while count == at_once:
@@ -216,7 +208,7 @@ def read_messages(connection: Connection, *, owners: Collection[str], positions:
     )
     # With a condition for the owners, SQLite would first read all their sessions, perhaps a hundred thousand.
     rows = [row for row in connection.execute(wanted) if row.owner in owners]
-    messages = add_steps(connection, read_message_rows([row[4:] for row in rows]))
+    messages = add_steps(connection, [read_message_row(row[4:]) for row in rows])
     found = {
         position: PlacedMessage(flow_id, session_id, message)
         for (position, _, flow_id, session_id, *_), message in zip(rows, messages, strict=True)
@@ -245,26 +237,16 @@ def begin_deletion(connection: Connection, *, owners: Collection[str], by: str) 
 def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
     """Moves everything of one owner to another; returns the number of conversations.
 
-    For the local owner who made the first account. A session's key is a digest of its owner too, so sessions are
-    written anew, and their messages follow.
+    For the local owner who made the first account.
     """
-    rows = connection.execute(select(tables.sessions).where(_s.owner == old)).mappings().all()
-    for row in rows:
-        key = make_session_key(row["flow_id"], new, row["session_id"])
-        connection.execute(insert(tables.sessions).values({**row, "id": key, "owner": new}))
-        connection.execute(update(tables.messages).where(_m.session == row["id"]).values(session=key))
-        connection.execute(update(tables.run_contents).where(_c.session == row["id"]).values(session=key))
-        here = tables.run_events.c.session == row["id"]
-        connection.execute(update(tables.run_events).where(here).values(session=key))
-        connection.execute(update(tables.session_pins).where(_p.session == row["id"]).values(session=key, owner=new))
-    connection.execute(delete(tables.sessions).where(_s.owner == old))
-    for table in (tables.runs, tables.presets, tables.files):
+    count = connection.execute(update(tables.sessions).where(_s.owner == old).values(owner=new)).rowcount
+    for table in (tables.session_pins, tables.shared_chats, tables.runs, tables.files):
         connection.execute(update(table).where(table.c.owner == old).values(owner=new))
     counted = tables.runs.c.counted_as
     connection.execute(update(tables.runs).where(counted == old).values(counted_as=new))
-    if rows:
+    if count:
         audit.record(connection, actor=by, action="conversations.handed_over", subject=f"{old} {new}")
-    return len(rows)
+    return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +269,7 @@ class ChatPart:
 
 def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> ChatHead | None:
     """The conversation's heading; None where the owner has no such conversation, or it is empty."""
-    here = _s.id == make_session_key(flow_id, owner, session_id)
+    here = _s.id == find_key(connection, flow_id, owner, session_id)
     columns = (_s.title, _s.created_at, IS_PINNED.label("is_pinned"))
     row = connection.execute(select(*columns).where(here, _s.messages > 0)).first()
     return ChatHead(session_id, row.title, read_moment(row.created_at), bool(row.is_pinned)) if row else None
@@ -295,14 +277,14 @@ def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: s
 
 def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: str, after: int = 0) -> ChatPart:
     """The messages after this position, oldest first."""
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     found: list[StoredMessage] = []
     size = 0
     while len(found) < PART_MESSAGES and size < PART_CHARS:
         rows = _LIST_AFTER.fetch(connection, {"session": session, "after": after, "limit": _STEP})
         for row in rows:
             after = row[0]
-            found.append(read_message_row(row[1:], questions={}))
+            found.append(read_message_row(row[1:]))
             size += len(found[-1].text)
         if len(rows) < _STEP:
             return ChatPart(found, None)
@@ -337,7 +319,7 @@ class ExportPart:
 
 
 def list_keys(
-    connection: Connection, *, owners: Collection[str], until: float, after: SessionKey = (0.0, "")
+    connection: Connection, *, owners: Collection[str], until: float, after: SessionKey = (0.0, 0)
 ) -> list[SessionKey]:
     """The next conversations of these owners that began until then, at most `KEYS`."""
     wanted = (

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from flowground.core.values import SentFile
 from flowground.store import tables
-from flowground.store.runs.conversations import make_first_title, make_session_key
+from flowground.store.runs.conversations import IS_HERE, bind_place, make_first_title
 from flowground.store.runs.files import send_files
 from flowground.store.runs.journals import add_journal
 from flowground.store.runs.records import (
@@ -34,7 +34,7 @@ from flowground.store.runs.records import (
     make_message_row,
     make_run_row,
 )
-from flowground.store.sql import Statement, make_storable, mark_job, notify, write_insert
+from flowground.store.sql import Statement, mark_job, notify, write_insert
 
 OPEN: list[ColumnElement[str]] = [literal_column("'running'"), literal_column("'interrupted'")]
 """Statuses of runs that still take an answer."""
@@ -59,7 +59,7 @@ _ITS_ASIDE = case(
 interrupted."""
 _TOUCH = Statement(
     update(tables.sessions)
-    .where(_s.id == bindparam("session"), _TAKES_AN_ANSWER)
+    .where(*IS_HERE, _TAKES_AN_ANSWER)
     .values(
         updated_at=bindparam("updated_at"),
         # An interrupted answer, which is replaced, was counted before.
@@ -76,21 +76,22 @@ _FIND_RUN = Statement(select(_r.status, _r.error_code).where(_r.id == bindparam(
 def insert_in_session(
     insert: Any, names: Sequence[str], *conditions: ColumnElement[bool], **more: ColumnElement[Any]
 ) -> Any:
-    """An insert of bound values, and of looked-up ones, with the session's key. It inserts from a select, so nothing is
-    added and nothing fails where the session was deleted meanwhile, or a condition does not hold."""
+    """An insert of bound values, and of looked-up ones, into the session of `IS_HERE`. It inserts from a select, so
+    nothing is added and nothing fails where the session was deleted meanwhile, or a condition does not hold."""
     columns = insert.table.c
     values = (bindparam(name, type_=columns[name].type) for name in names)
-    wanted = select(_s.id, *values, *more.values()).where(_s.id == bindparam("session"), *conditions)
+    wanted = select(_s.id, *values, *more.values()).where(*IS_HERE, *conditions)
     return insert.from_select(["session", *names, *more], wanted).inline()
 
 
 @cache
 def _write_begin(database: str) -> Statement:
     """The statement that makes the session, or adds one to its count of messages."""
-    made = write_insert(database, tables.sessions)
+    names = (column.name for column in _s if column is not _s.id)
+    made = write_insert(database, tables.sessions).values({name: bindparam(name) for name in names}).inline()
     return Statement(
         made.on_conflict_do_update(
-            index_elements=[_s.id],
+            index_elements=[_s.owner, _s.session_id, _s.flow_id],
             set_={
                 "title": case((_s.title == literal_column("''"), made.excluded.title), else_=_s.title),
                 "updated_at": made.excluded.updated_at,
@@ -110,7 +111,7 @@ def _write_answer(database: str) -> Statement:
         write_insert(database, tables.messages), MESSAGE_COLUMNS, _TAKES_AN_ANSWER, aside=_ITS_ASIDE
     )
     counted = ("model", "input_tokens", "output_tokens", "seconds")
-    late = (*counted, "text", "state", "error", "steps", "timeline", "value", "actions", "citations")
+    late = (*counted, "text", "state", "error", "value", "citations")
     return Statement(
         added.on_conflict_do_update(
             index_elements=[_m.id],
@@ -175,13 +176,10 @@ def begin_turn(
     `request` is the rest of the request as JSON, without secrets; it is deleted with the conversation. `files` are sent
     with the message.
     """
-    session = make_session_key(flow_id, owner, session_id)
+    here = bind_place(flow_id, owner, session_id)
     at = message.created_at.timestamp() if message else time.time()
     made = {
-        "id": session,
-        "flow_id": flow_id,
-        "owner": owner,
-        "session_id": make_storable(session_id),
+        **here,
         "title": make_first_title(message.text.strip() or ", ".join(list_file_names(message))) if message else "",
         "created_at": at,
         "updated_at": at,
@@ -189,13 +187,13 @@ def begin_turn(
     }
     _write_begin(connection.dialect.name).run(connection, made)
     if message:
-        _ADD_QUESTION.run(connection, make_message_row(message, session=session))
+        _ADD_QUESTION.run(connection, here | make_message_row(message))
         if files:
             send_files(connection, files=files, message=message.id, owner=owner, flow_id=flow_id)
     if run:
         _write_run(connection.dialect.name).run(connection, make_run_row(run))
     if run and request:
-        _ADD_REQUEST.run(connection, {"run_id": run.id, "session": session, "request": request})
+        _ADD_REQUEST.run(connection, {**here, "run_id": run.id, "request": request})
 
 
 @mark_job(landed=has_begun)
@@ -223,13 +221,12 @@ def finish_turn(
     `journals.write_journal` wrote; `was_kept`: chunks of it were kept (`chunks.keep`): they are deleted now, and who
     follows the run is told.
     """
-    session = make_session_key(flow_id, owner, session_id)
+    here = bind_place(flow_id, owner, session_id)
     kind = connection.dialect.name
     for answer in answers:
         at = answer.created_at.timestamp()
-        _TOUCH.run(connection, {"session": session, "updated_at": at, "id": answer.id, "of_run": run.id})
-        row = make_message_row(answer, session=session)
-        _write_answer(kind).run(connection, row | {"of_run": run.id})
+        _TOUCH.run(connection, {**here, "updated_at": at, "id": answer.id, "of_run": run.id})
+        _write_answer(kind).run(connection, {**here, **make_message_row(answer), "of_run": run.id})
     _write_run(kind).run(connection, make_run_row(run))
     if journal:
         add_journal(connection, message=journal[0], body=journal[1])

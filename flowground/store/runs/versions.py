@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from flowground.core.errors import AnswerUnfinished, InvalidRequest
 from flowground.core.messages import Versions
 from flowground.store import tables
-from flowground.store.runs.conversations import IS_SHOWN, find_versions, make_session_key
+from flowground.store.runs.conversations import IS_SHOWN, find_key, find_versions
 from flowground.store.runs.progress import find_running
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.turns import begin_turn, has_begun
@@ -95,24 +95,24 @@ def choose(connection: Connection, *, flow_id: str, owner: str, session_id: str,
 
 def read_versions(connection: Connection, *, flow_id: str, owner: str, session_id: str, message_id: str) -> Versions:
     """All versions of this question."""
-    session = make_session_key(flow_id, owner, session_id)
+    session = find_key(connection, flow_id, owner, session_id)
     first = connection.scalar(select(_m.version_of).where(_m.id == message_id, _m.session == session))
     return find_versions(connection, session=session, firsts=[first])[message_id] if first else ()
 
 
-def _hold(connection: Connection, **place: str) -> str:
+def _hold(connection: Connection, **place: str) -> int:
     """Locks the session and returns its key. Until the commit no turn begins in it, and no other version is chosen.
 
     Raises AnswerUnfinished while an answer is written there, in any process.
     """
-    session = make_session_key(**place)
+    session = find_key(connection, **place)
     connection.execute(select(_s.id).where(_s.id == session).with_for_update(key_share=True))
     if find_running(connection, **place):
         raise AnswerUnfinished
     return session
 
 
-def _put_aside(connection: Connection, session: str, version: str, position: int) -> None:
+def _put_aside(connection: Connection, session: int, version: str, position: int) -> None:
     """Puts aside this version and all messages shown after it."""
     after = (_m.session == session, IS_SHOWN, _m.position >= position)
     connection.execute(update(tables.messages).where(*after).values(aside=version))

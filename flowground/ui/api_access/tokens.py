@@ -271,8 +271,6 @@ def _write_rights(caller: Caller, token: StoredToken) -> str:
     """What the token may see and set, in a few words. A member's own token sees answers only."""
     if token.owner == caller.person and not caller.opens_every_flow:
         return "sees answers"
-    if token.sees is None and token.owner is not None:
-        return "whatever its owner may"
     sees = "sees answers" if token.sees == "answers" else "sees the inside"
     return sees if token.sets == "opened" else f"{sees}, sets fields"
 
