@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -10,6 +11,8 @@ from flowground.core.errors import RunLimitReached
 from flowground.runs.limits import Allowance, RunLimits
 from flowground.settings import Settings
 from flowground.store import Store
+from flowground.store.runs import turns
+from flowground.store.runs.records import RunRecord
 
 NOON = datetime(2026, 12, 3, 12, tzinfo=UTC).timestamp()
 
@@ -22,9 +25,6 @@ class Clock:
     def __init__(self) -> None:
         self.passed = 0.0
 
-    def monotonic(self) -> float:
-        return 500.0 + self.passed
-
     def wall(self) -> float:
         return NOON + self.passed
 
@@ -32,7 +32,7 @@ class Clock:
 def limits(store: Store, clock: Clock, *, public: dict[str, int] | None = None, **limit: Any) -> RunLimits:
     every = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 0}
     settings = Settings.model_validate({"limits": limit, "sharing": {"public": every | (public or {})}})
-    return RunLimits(settings, store, clock=clock.monotonic, now=clock.wall)
+    return RunLimits(settings, store, now=clock.wall)
 
 
 def visitor(number: int = 0) -> Caller:
@@ -45,8 +45,12 @@ async def begin(limits: RunLimits, caller: Caller, flow_id: str = "talk", came_f
         await run.read()
         await run.read(flow_id)
         run.count_request()
-        run.count_request(flow_id)
-        run.count_run(flow_id)
+        run.count_request(is_for_flow=True)
+        run.check_run()
+        if counted := run.begin():
+            at, owner = datetime.fromtimestamp(NOON, UTC), str(caller.owner)
+            record = RunRecord(str(uuid4()), flow_id, "v", owner, "s", "running", at, 0.0, counts=run.counts)
+            await limits.store.write(turns.begin_counted, begin=turns.begin_run, counted=counted, run=record)
 
 
 async def call(limits: RunLimits, token: Caller) -> Allowance | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 GROWING = (
     *("sessions", "messages", "runs", "run_contents", "journals", "run_events", "idempotency_keys"),
-    *("ratings", "shared_chats"),
+    *("ratings", "shared_chats", "counters"),
     *("tokens", "sign_ins", "password_links", "access_requests", "group_members", "audit"),
     *("session_pins", "files", "tickets", "attempts", "known_addresses", "used_ids"),
 )

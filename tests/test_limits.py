@@ -1,17 +1,10 @@
 """Who may start a run now, by a clock that is handed in.
 
-What a meter knows of before, when it looks again, and what it forgets; by a clock that is handed in. What other
-processes' runs used of a minute or day is read when it is asked for, and again after a minute.
-
 What is said where a limit lets no more in: what was reached, by whom, and when there is more.
 """
 
 import asyncio
-import uuid
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,44 +12,17 @@ from flowground.app.runtime import Runtime
 from flowground.core.caller import LOCAL_OWNER, Caller, Owner, RunRequest
 from flowground.core.errors import RunLimitReached
 from flowground.core.messages import Usage
-from flowground.runs.limits import Allowance, RunLimits, Tally, limit_reached_error, write_reset
-from flowground.runs.meter import Limit, LimitKind, LimitSubject, Remaining, RunUsage, StoredBytes
+from flowground.runs.limits import Allowance, RunLimits, limit_reached_error, write_reset
+from flowground.runs.meter import Limit, LimitKind, LimitSubject, Remaining, StoredBytes
 from flowground.settings import Settings
 from flowground.store import Store, publications
 from flowground.store.publications import Sharing
 from flowground.store.runs import transcripts, turns
-from flowground.store.runs.records import RunCounts, RunRecord
+from flowground.store.runs.records import RunCounts
 from tests.counted import MIA, NOON, Clock, begin, call, limits, refusal, visitor
 from tests.running import chat_flow, running, start_turn, watch
-from tests.store_writes import message
+from tests.store_writes import HERE, message, ran
 from tests.stored import list_runs
-
-
-def tally(clock: Clock, *, most: int = 20_000) -> Tally:
-    limit = Limit("person", "runs_per_minute", 1, "limits.runs_per_minute")
-    return Tally(limit, "runs", clock.monotonic, clock.wall, most=most)
-
-
-def test_a_minute_ends_and_who_is_idle_is_forgotten() -> None:
-    clock = Clock()
-    minutes = tally(clock)
-    for number in range(1000):
-        clock.passed = number / 100
-        assert minutes.look(f"t{number}").left == 1
-        minutes.count(f"t{number}", None)
-    full = minutes.look("t999")
-    assert (full.left, full.resets_in) == (0, 60)
-    clock.passed = 65.0
-    assert minutes.look("t0").left == 1
-    minutes.count("t0", None)
-    assert len(minutes) == 500
-    clock.passed = 1000.0
-    minutes.count("t1", None)
-    assert len(minutes) == 1
-    few = tally(Clock(), most=2_000)
-    for number in range(3_000):  # the first of more than may be remembered is forgotten too
-        few.count(str(number), None)
-    assert (len(few), few.look("2999").left, few.look("999").left) == (2_000, 0, 1)
 
 
 async def test_a_person_at_the_pages_meets_sixty_a_minute(store: Store) -> None:
@@ -182,16 +148,12 @@ async def test_a_visitor_has_one_running_turn_and_members_as_many_as_conversatio
 async def test_who_gets_another_name_takes_what_they_used_with_them(store: Store) -> None:
     """A visitor whose browser has another cookie."""
     old, new = visitor(1), visitor(2)
-    for number in range(3):
-        moment = datetime.fromtimestamp(NOON - 10 - number, UTC)
-        run = RunRecord(f"r{number}", "talk", "v", str(old.owner), "s", "complete", moment, 0.1)
-        here: dict[str, Any] = {"flow_id": "talk", "owner": str(old.owner), "session_id": "s"}
-        counted = replace(run, counts=RunCounts(str(old.owner)))
-        await store.write(turns.finish_turn, **here, answers=[], run=counted)
+    counted = limits(store, Clock(), public={"runs_per_minute": 3})
+    for _ in range(3):
+        await begin(counted, old)
     await store.write(transcripts.hand_over, old=str(old.owner), new=str(new.owner), by="tests")
-    counted_runs = limits(store, Clock(), public={"runs_per_minute": 3})
-    await begin(counted_runs, old)
-    assert (await refusal(counted_runs, new)).code == "rate_limited"
+    await begin(counted, old)
+    assert (await refusal(counted, new)).code == "rate_limited"
 
 
 MODELS = {"talk": "echo", "other": "json", "free": "fail"}
@@ -209,41 +171,29 @@ async def test_what_a_run_costs_is_kept_where_prices_are_given(tmp_path: Path) -
         assert costs == [pytest.approx(31.0), pytest.approx(5e-6), 0.0]
 
 
-BYTES = Limit("person", "stored_bytes", 100, "limits.person.stored_bytes")
-
-
 async def keep(store: Store, owner: str, size: int) -> None:
     """Another process stores so many bytes."""
     await store.write(turns.begin_turn, flow_id="talk", owner=owner, session_id="s", message=message("x" * size))
-
-
-async def read(meter: StoredBytes, key: str, store: Store) -> float:
-    await meter.read(key, store)
-    return meter.look(key).used
 
 
 async def test_stored_bytes_are_those_of_a_member_and_their_programs(store: Store) -> None:
     programs = str(Owner("programs", "mia"))
     for owner, size in {str(MIA.owner): 10, programs: 20, "member:max": 40, str(visitor().owner): 5}.items():
         await keep(store, owner, size)
-    meter = StoredBytes(BYTES, Clock().monotonic)
-    assert meter.look(str(MIA.owner)).used == 0
-    assert await read(meter, str(MIA.owner), store) == 30
-    assert await read(meter, str(visitor().owner), store) == 5
+    meter = StoredBytes(store, now=Clock().wall, most=100)
+    assert await meter.read(str(MIA.owner)) == 30
+    assert await meter.read(str(visitor().owner)) == 5
 
 
 async def test_what_is_left_is_told_from_what_was_stored_before(store: Store) -> None:
     """By a process that has let nothing in yet."""
     await keep(store, str(MIA.owner), 30)
-    await add(store, -20)
     first = limits(store, Clock(), person={"stored_bytes": 100}, flow={"runs_per_minute": 2})
     await begin(first, MIA)
     fresh = limits(store, Clock(), person={"stored_bytes": 100}, flow={"runs_per_minute": 2})
     [held, of_flow] = await fresh.look(MIA, ["talk"])
     assert (held.used, held.left, held.flow_id) == (30, 70, None)
     assert (of_flow.limit.of, of_flow.flow_id, of_flow.used) == ("flow", "talk", 1)
-    [_, of_flow] = await first.look(MIA, ["talk"])
-    assert of_flow.used == 2
 
 
 def test_a_run_costs_what_its_models_read_and_write(store: Store) -> None:
@@ -257,14 +207,16 @@ def test_a_run_costs_what_its_models_read_and_write(store: Store) -> None:
 async def test_a_free_model_uses_no_money_and_tokens_no_runs_of_a_minute(store: Store) -> None:
     bounds = {"person": {"money_per_day": 1, "tokens_per_day": 5}}
     settings = Settings.model_validate({"limits": bounds, "prices": {"models": {"paid": {"input": 1}}}})
-    counted = RunLimits(settings, store, clock=Clock().monotonic, now=lambda: NOON)
+    counted = RunLimits(settings, store, now=lambda: NOON)
     token = Caller("token", "t", "member")
     assert await call(counted, token) is None
     run = counted.open(token)
     assert run
     await run.read("talk")
-    run.count_run("talk")
-    assert run.end([("free", Usage(2, 1))], size=9).cost == 0
+    counts, spent = run.end([("free", Usage(2, 1))], size=9)
+    assert counts.cost == 0
+    assert spent
+    await store.write(turns.finish_counted, finish=turns.finish_turn, counted=spent, **HERE, answers=[], run=ran())
     used = {found.limit.what: found.used for found in await counted.look(token)}
     assert used == {"tokens_per_day": 3, "money_per_day": 0}
 
@@ -274,51 +226,9 @@ def test_a_run_is_counted_by_whom_and_whence_a_limit_counts_it(store: Store) -> 
     at_once = limits(store, Clock(), page_runs_per_minute=0, person={"runs_at_once": 3})
     found = by_minute.open(MIA), by_minute.open(visitor(), came_from="203.0.113.9"), at_once.open(MIA, at_page=True)
     mia, visiting, held = (one.counts for one in found if one)
-    assert (mia, held) == (RunCounts("member:mia", None), RunCounts())
+    assert (mia, held) == (RunCounts("member:mia", None), RunCounts("member:mia", None))
     assert (visiting.counted_as, visiting.came_from is None) == (str(visitor().owner), False)
     assert limits(store, Clock(), page_runs_per_minute=0).open(MIA, at_page=True) is None
-
-
-KEY = "member:mia"
-
-
-async def add(store: Store, at: float, *, tokens: int = 1, holder: str = "another process") -> None:
-    """A run of KEY's that began so many seconds after noon."""
-    moment = datetime.fromtimestamp(NOON + at, UTC)
-    here: dict[str, Any] = {"flow_id": "talk", "owner": KEY, "session_id": "s"}
-    run = RunRecord(
-        str(uuid.uuid4()), "talk", "v", KEY, "s", "complete", moment, 0.1,
-        usage=Usage(tokens, 0), holder=holder, counts=RunCounts(KEY),
-    )  # fmt: skip
-    await store.write(turns.finish_turn, **here, answers=[], run=run)
-
-
-def minutes(clock: Clock) -> Tally:
-    return Tally(Limit("person", "runs_per_minute", 9, "x"), "runs", clock.monotonic, clock.wall)
-
-
-def days(clock: Clock) -> Tally:
-    return Tally(Limit("person", "tokens_per_day", 1_000, "x"), "tokens", clock.monotonic, clock.wall, longest=600)
-
-
-async def test_a_day_has_what_ended_once_and_what_may_go_on_anew(store: Store) -> None:
-    """A run of eleven minutes ago may still be written: it is a minute late at most after the longest of ten."""
-    clock = Clock()
-    for at, tokens in ((-3_600, 1), (-10, 2)):
-        await add(store, at, tokens=tokens)
-        await add(store, at, tokens=10 * tokens, holder=store.process.id)
-    tally = days(clock)
-    await tally.read(KEY, store)
-    assert tally.look(KEY).used == 33
-    await add(store, -650, tokens=100)
-    await add(store, -670, tokens=1_000)
-    for clock.passed in (60, 120):
-        await tally.read(KEY, store)
-        assert tally.look(KEY).used == 133
-    tally.count(KEY, None)
-    tally.end(KEY, RunUsage(tokens=7, money=1, size=1))
-    tally.undo(KEY, None)
-    assert (tally.look(KEY).used, tally.look(KEY).resets_in) == (140, 12 * 3_600 - 120)
 
 
 def tell(caller: Caller, of: LimitSubject, what: LimitKind, most: float, resets: int | None) -> tuple[str, str | None]:

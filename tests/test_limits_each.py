@@ -3,6 +3,7 @@ gives nothing back, and what another process lets in counts here too."""
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.running import chat_flow, running, watch
 from tests.servers import AppServer, shipped_flow
 from tests.store_databases import DATABASES, empty_database
 from tests.stored import list_messages
+from tests.waiting import eventually
 
 NO_OTHER = {"runs_per_day": 0, "runs_per_minute": 0, "address_runs_per_minute": 0}
 FLOWS = {"talk": chat_flow("scripted:echo"), "silent": chat_flow("scripted:silent")}
@@ -215,3 +217,28 @@ def test_a_flows_limit_counts_the_runs_of_another_process(kind: str, tmp_path: P
             refused = run(two, key)
             assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
             assert run(two, key, "echo").status_code == 200
+
+
+def open_silent(server: AppServer, key: str) -> int:
+    """The status of a run that goes on."""
+    url, asked = f"{server.url}/api/v1/run/silent?stream=sse", {"input_value": "hi"}
+    return requests.post(url, json=asked, headers={"x-api-key": key}, timeout=20, stream=True).status_code
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_two_processes_let_in_as_many_as_one(kind: str, tmp_path: Path) -> None:
+    """Also at the same moment; and the runs of a process that is killed are free soon."""
+    with empty_database(kind, tmp_path) as url:
+        limits = {"person": {"runs_per_minute": 7}, "flow": {"runs_at_once": 2}}
+        config: dict[str, Any] = {"limits": limits, "database": url}
+        served = {"silent": FLOWS["silent"], **{f"echo{number}": FLOWS["talk"] for number in range(20)}}
+        one, two = (AppServer(tmp_path / name, flows=served, config=config) for name in ("one", "two"))
+        with one, two, ThreadPoolExecutor(20) as threads:
+            key = one.token("t")
+            asked = [threads.submit(run, (one, two)[number % 2], key, f"echo{number}") for number in range(20)]
+            assert sorted(answer.result().status_code for answer in asked) == [200] * 7 + [429] * 13
+            assert [open_silent(server, one.token(f"t{server.port}")) for server in (one, two)] == [200, 200]
+            last = two.token("last")
+            assert [open_silent(server, last) for server in (one, two)] == [429, 429]
+            one.kill()
+            eventually(lambda: open_silent(two, last) == 200)

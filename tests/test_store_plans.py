@@ -17,6 +17,7 @@ from flowground.store.people.tokens import TokenFilter
 from flowground.store.runs import (
     chunks,
     conversations,
+    counters,
     erasing,
     feedback,
     files,
@@ -57,7 +58,10 @@ RATINGS = (
     *(FeedbackFilter(), FeedbackFilter("bad", since=1.0)),
     *(FeedbackFilter(is_explained=True), FeedbackFilter("good", is_explained=True)),
 )
-COUNTED = [usage.RunsOf(by, "echo", 0.0) for by in get_args(usage.CountedBy)]
+COUNTED = [
+    *(counters.Counter(by, "echo", "day") for by in get_args(counters.CountedBy)),
+    *(counters.Counter(by, "echo", "running") for by in ("person", "visitor", "address", "flow")),
+]
 Job = tuple[Callable[..., object], dict[str, Any]]
 
 
@@ -85,7 +89,8 @@ JOBS = [
     *each({"passed": DECISION}, requests.pass_on, requests.read_outcome),
     one(requests.note_outcomes, outcomes={DECISION: "taken"}),
     one(requests.follow, runs=["r"]),
-    *(one(usage.sum_runs, of=of, unit="tokens", holder="h") for of in COUNTED),
+    one(counters.read, counters=COUNTED, now=9.0),
+    one(counters.add, run=counters.CountedRun(COUNTED, 9.0, counters.Used(runs=1))),
     # Files
     one(files.find_named, owners=["member:ada"], flow_id="echo", name="a.txt", second=9),
     *(one(files.find_file, key="f", owners=["member:ada"]), one(files.list_page, owners=["member:ada"], limit=20)),
@@ -202,7 +207,7 @@ OF_REQUESTS = "SEARCH access_requests USING INDEX access_requests_by_state (stat
 FEW_ROWS: dict[Callable[..., object], str] = {
     transcripts.read_messages: "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)",
     **dict.fromkeys((progress.find_running, erasing.erase_unused, erasing.find_unused), OF_RUNNING),
-    **dict.fromkeys((requests.ask_stop, usage.list_running), "SCAN runs USING INDEX runs_running"),
+    **dict.fromkeys((requests.ask_stop, usage.list_running, counters.read), "SCAN runs USING INDEX runs_running"),
     access_requests.find_page: OF_REQUESTS,
     sign_ins.find_page: "SEARCH sign_ins USING INDEX sign_ins_of_member (member=?)",
     tokens.find_page: "SEARCH tokens USING INDEX tokens_of_owner (owner=?)",

@@ -209,7 +209,7 @@ async def _list_open_flows(runtime: Runtime, caller: Caller) -> list[str]:
 
 def _write_limit(found: Remaining, caller: Caller, *, currency: str) -> dict[str, Any]:
     limit = found.limit
-    is_money = limit.measure.unit == "money"
+    is_money = limit.unit == "money"
     body: dict[str, Any] = {
         "of": "token" if limit.of == "person" and caller.person is None else limit.of,
         "what": limit.what,

@@ -90,10 +90,9 @@ Asker = TokenHolder | PersonTrying | PersonChatting | CommandLine
 
 @dataclass(slots=True, eq=False)
 class AuthorizedRequest:
-    """A request that may run: its caller and its flow, and what its run holds: its part of limits and a place among the
-    process's runs.
+    """A request that may run: its caller and its flow, and what its run holds: a place among the process's runs.
 
-    A context manager, which releases these at its end. `count` is the run as limits count it, None where no limit
+    A context manager, which releases it at its end. `count` is the run as limits count it, None where no limit
     applies. `checked_at` is the monotonic time at which the rights were read. `whose` is the person as limits count
     people.
     """
@@ -131,8 +130,6 @@ class AuthorizedRequest:
 
     def release(self, *_: object) -> None:
         """Releases what is held; a second call does nothing."""
-        if self.count:
-            self.count.release()
         if self.run_id:
             self.run_id = ""
             del self.runtime.rights.watched[self]
@@ -208,7 +205,7 @@ async def authorize(runtime: Runtime, asker: Asker, address: str) -> AuthorizedR
     wired = await runtime.access.open_flow(caller, address)
     if count:
         await count.read(wired.id)
-        count.count_request(wired.id)
+        count.count_request(is_for_flow=True)
     return AuthorizedRequest(runtime, asker, caller, wired, count, now, caller.person or caller.id)
 
 
@@ -229,7 +226,7 @@ async def _authorize_person(runtime: Runtime, asker: PersonTrying | PersonChatti
         runtime.refuse_second_answer(caller, wired.id, asker.session_id)  # from here nothing waits
     if count:
         count.count_request()
-        count.count_request(wired.id)
+        count.count_request(is_for_flow=True)
     if caller.kind == "visitor":
         runtime.retention_task.look_soon(VISITORS)
     whose = came_from or caller.person or ("" if caller.kind == "local" else caller.id)

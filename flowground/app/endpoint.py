@@ -76,7 +76,7 @@ async def answer(
         if idempotency_key and (repeat := await answer.find_first(idempotency_key)):
             return repeat
         if place.count:
-            place.count.count_run(wired.id)
+            place.count.check_run()
         if request.stream and not isinstance(asker, _SHOWS_FETCH):
             runtime.require_ready(caller, wired)
         if not isinstance(asker, PersonChatting):  # a chat's turn waits by itself, so that its session shows it at once

@@ -106,6 +106,7 @@ class RetentionTask:
             ("lines of the audit trail", "audit", keep.audit_days),
             ("access requests that were decided", "access_requests", keep.audit_days),
             ("passwords that were tried", "attempts", 1),
+            ("what limits counted", "counters", 1),
             ("addresses of sign-ins", "known_addresses", _ADDRESS_DAYS),
             ("sign-ins that expired", "sign_ins", _SIGN_IN_DAYS),
             ("sign-ins that were ended", "ended_sign_ins", _SIGN_IN_DAYS),

@@ -1,19 +1,20 @@
-"""The table of limits (of whom, what, how much, by which setting), and meters of concurrent runs and stored bytes.
+"""The table of limits (of whom, what, how much, by which setting), and the bytes of stored conversations.
 
 A limit that is not set has no row, and nothing is counted for it. Of two settings for the same limit the lower counts.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal
 
 from flowground.core.caller import Owner
 from flowground.settings import Settings
 from flowground.settings.limits import RunBounds, StoredBounds
 from flowground.store import Store
 from flowground.store.runs import conversations
-from flowground.store.runs.usage import CountedBy, Unit, sum_bytes
+from flowground.store.runs.counters import DAY, MINUTE, CountedBy, Counter, Used, Window
+from flowground.store.runs.usage import sum_bytes
 
 LimitSubject = Literal["person", "visitor", "address", "flow"]
 LimitKind = Literal[
@@ -25,36 +26,28 @@ LimitKind = Literal[
     "money_per_day",
     "stored_bytes",
 ]
-MINUTE, DAY = 60, 86_400
+Unit = Literal["runs", "tokens", "money", "bytes"]
+MOST_REMEMBERED = 20_000
+"""Keys of which a process remembers something; beyond them the oldest is forgotten, and read again when needed."""
 LOOK_AGAIN = 60.0
-"""Seconds after which the usage of other processes' runs is read again."""
+"""Seconds after which stored bytes are read again."""
 _ADDRESS_RUNS_AT_ONCE = 50
-"""Concurrent runs of all visitors of one address, so that they do not take all places of a process."""
+"""Concurrent runs of all visitors of one address, so that they do not take all places."""
 _LONGEST_WAIT = 60
 _LOOK_AGAIN_WHEN_FULL = 1.0
 """As `LOOK_AGAIN`, for a full storage: people who deleted conversations need not wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """How a limit is counted: in what unit, and over how many seconds; 0: what exists at the time.
-
-    `unit` None: bytes of stored conversations.
-    """
-
-    unit: Unit | None
-    seconds: int
-
-
-MEASURES: Mapping[LimitKind, Measure] = {
-    "runs_per_minute": Measure("runs", MINUTE),
-    "page_runs_per_minute": Measure("runs", MINUTE),
-    "visitor_runs_per_day": Measure("runs", DAY),
-    "runs_at_once": Measure("runs", 0),
-    "tokens_per_day": Measure("tokens", DAY),
-    "money_per_day": Measure("money", DAY),
-    "stored_bytes": Measure(None, 0),
+MEASURES: Mapping[LimitKind, tuple[Unit, Window]] = {
+    "runs_per_minute": ("runs", "minute"),
+    "page_runs_per_minute": ("runs", "minute"),
+    "visitor_runs_per_day": ("runs", "day"),
+    "runs_at_once": ("runs", "running"),
+    "tokens_per_day": ("tokens", "day"),
+    "money_per_day": ("money", "day"),
+    "stored_bytes": ("bytes", "stored"),
 }
+"""How limits are counted: in what unit, and over what time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +60,32 @@ class Limit:
     setting: str
 
     @property
-    def measure(self) -> Measure:
-        return MEASURES[self.what]
+    def unit(self) -> Unit:
+        return MEASURES[self.what][0]
 
     @property
-    def counted_by(self) -> CountedBy:
-        """Which runs count for this limit."""
-        match self.what:
-            case "page_runs_per_minute":
-                return "pages"
-            case "visitor_runs_per_day":
-                return "flow_visitors"
-            case _:
-                return self.of
+    def window(self) -> Window:
+        return MEASURES[self.what][1]
+
+    def find_counter(self, key: str) -> Counter:
+        """What counts for this limit of somebody, or of a flow."""
+        others: dict[str, CountedBy] = {"page_runs_per_minute": "pages", "visitor_runs_per_day": "flow_visitors"}
+        return Counter(others.get(self.what, self.of), key, self.window)
+
+    def measure(self, used: Used, now: float, *, asked: int = 0) -> "Remaining":
+        """What is left. `asked` are requests whose runs have not begun. Of running runs, the time until the limit
+        resets is how long the oldest has gone on."""
+        amount = getattr(used, self.unit) + asked
+        match self.window:
+            case "minute":
+                return Remaining(self, amount, math.ceil((used.at or now + MINUTE) - now))
+            case "day":
+                return Remaining(self, amount, math.ceil(DAY - now % DAY))
+            case "running":
+                wait = min(max(1, math.ceil(now - used.at)), _LONGEST_WAIT)
+                return Remaining(self, amount, wait if amount else None)
+            case "stored":
+                return Remaining(self, amount, None)
 
 
 def list_limits(settings: Settings) -> tuple[Limit, ...]:
@@ -126,110 +132,30 @@ class Remaining:
         return max(self.limit.most - self.used, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class RunUsage:
-    """What a run used until its end; `size` is the bytes that it stored."""
+class StoredBytes:
+    """The bytes of stored conversations: those read last, and what this process stored since. Belongs to the loop."""
 
-    tokens: int
-    money: float
-    size: int
+    def __init__(self, store: Store, *, now: Callable[[], float], most: float) -> None:
+        """`most` is the limit."""
+        self._store, self._now, self._most = store, now, most
+        self._held: dict[str, tuple[float, float]] = {}
+        """Key -> its bytes and when they were read."""
 
-
-class Meter(Protocol):
-    """Measures one limit by key: whose runs are counted. Belongs to the loop; only `read` waits."""
-
-    limit: Limit
-
-    async def read(self, key: str, store: Store) -> None:
-        """Reads what was used before."""
-
-    def look(self, key: str) -> Remaining:
-        """What is left, as far as was read."""
-
-    def count(self, key: str, run: object) -> None:
-        """Counts a run that begins."""
-
-    def undo(self, key: str, run: object) -> None:
-        """Uncounts a run that was refused after all."""
-
-    def end(self, key: str, spent: RunUsage) -> None:
-        """Counts what a run used until its end."""
-
-    def release(self, key: str, run: object) -> None:
-        """Releases a run that goes on no more."""
-
-
-@dataclass(slots=True)
-class ConcurrentRuns(Meter):
-    """The meter of concurrent runs, of this process."""
-
-    limit: Limit
-    clock: Callable[[], float]
-    _runs: dict[str, dict[object, float]] = field(default_factory=dict)
-    """Key -> its runs and when they began."""
-
-    async def read(self, key: str, store: Store) -> None:
-        """Nothing to read: only this process counts."""
-
-    def look(self, key: str) -> Remaining:
-        """What is left; the retry time is how long the oldest run has gone on."""
-        going = self._runs.get(key, {})
-        oldest = min(going.values(), default=self.clock())
-        wait = min(max(1, math.ceil(self.clock() - oldest)), _LONGEST_WAIT)
-        return Remaining(self.limit, len(going), wait if going else None)
-
-    def count(self, key: str, run: object) -> None:
-        self._runs.setdefault(key, {})[run] = self.clock()
-
-    def undo(self, key: str, run: object) -> None:
-        self.release(key, run)
-
-    def end(self, key: str, spent: RunUsage) -> None:
-        """Nothing to count: the run is released once it is stored."""
-
-    def release(self, key: str, run: object) -> None:
-        going = self._runs.get(key, {})
-        going.pop(run, None)
-        if not going:
-            self._runs.pop(key, None)
-
-
-@dataclass(slots=True)
-class StoredBytes(Meter):
-    """The meter of stored conversations: the bytes read last, and what this process stored since."""
-
-    limit: Limit
-    clock: Callable[[], float]
-    most: int = 20_000
-    _held: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Key -> its bytes and when they were read."""
-
-    async def read(self, key: str, store: Store) -> None:
+    async def read(self, key: str) -> float:
+        """The bytes that this owner has; of a member, also those of their programs."""
         held, read_at = self._held.get(key, (0.0, -LOOK_AGAIN))
-        wait = _LOOK_AGAIN_WHEN_FULL if held >= self.limit.most else LOOK_AGAIN
-        if read_at + wait > self.clock():
-            return
+        wait = _LOOK_AGAIN_WHEN_FULL if held >= self._most else LOOK_AGAIN
+        if read_at + wait > self._now():
+            return held
         owner = Owner.read(key)
         whose = conversations.list_owners(owner.id) if owner.kind == "member" else [key]
-        size = await store.read(sum_bytes, owners=whose)
-        if key not in self._held and len(self._held) >= self.most:
+        size = await self._store.read(sum_bytes, owners=whose)
+        if key not in self._held and len(self._held) >= MOST_REMEMBERED:
             del self._held[next(iter(self._held))]
-        self._held[key] = (size, self.clock())
+        self._held[key] = (size, self._now())
+        return size
 
-    def look(self, key: str) -> Remaining:
-        held, _ = self._held.get(key, (0.0, 0.0))
-        return Remaining(self.limit, held, None)
-
-    def count(self, key: str, run: object) -> None:
-        """Nothing to count yet: what the run stores is known at its end."""
-
-    def undo(self, key: str, run: object) -> None:
-        """Nothing to undo: nothing was stored."""
-
-    def end(self, key: str, spent: RunUsage) -> None:
+    def add(self, key: str, size: int) -> None:
         if key in self._held:
             held, read_at = self._held[key]
-            self._held[key] = (held + spent.size, read_at)
-
-    def release(self, key: str, run: object) -> None:
-        """Nothing to release: the run was counted at its end."""
+            self._held[key] = (held + size, read_at)

@@ -59,6 +59,7 @@ from flowground.runs.scope import Approvals
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import conversations, files, idempotency, journals, turns, versions
+from flowground.store.runs.counters import CountedRun
 from flowground.store.runs.records import RunCounts, RunRecord, RunStatus, StoredMessage
 
 _log = logging.getLogger(__name__)
@@ -157,6 +158,7 @@ class TurnRecord:
     was_kept: bool = False
     is_counted: bool = False
     counts: RunCounts = field(default_factory=RunCounts)
+    counted: CountedRun | None = None
 
     def __post_init__(self) -> None:
         self.approvals = Approvals(self.budget.limits.approval_seconds, self if self.terms.chats else None)
@@ -215,10 +217,10 @@ class TurnRecord:
             if self.request.version_of and begun.get("message"):
                 await self._begin_version(self.request.version_of, begun)
             elif self.terms.repeatable is None:
-                begin: Callable[..., None] = turns.begin_turn if self.turn.is_kept else turns.begin_run
-                await self.store.write(begin, **begun)
-            elif taken := await self.store.write(
-                idempotency.begin_repeatable_turn, idempotency_key=self.terms.repeatable.idempotency_key, **begun
+                await self._write_begin(turns.begin_turn if self.turn.is_kept else turns.begin_run, begun)
+            elif taken := await self._write_begin(
+                idempotency.begin_repeatable_turn,
+                begun | {"idempotency_key": self.terms.repeatable.idempotency_key},
             ):
                 raise IdempotencyKeyTaken(taken.run_id)
         except asyncio.CancelledError:
@@ -230,8 +232,14 @@ class TurnRecord:
         self.journal.append(self.turn)
         self.running.add(self.turn.run_id, self)
 
+    async def _write_begin(self, begin: Callable[..., Any], begun: Mapping[str, Any]) -> Any:
+        """Has this function store the begin. Raises RunLimitReached where runs that began meanwhile reached a limit."""
+        if self.terms.count and (counted := self.terms.count.begin()):
+            return await self.store.write(turns.begin_counted, begin=begin, counted=counted, **begun)
+        return await self.store.write(begin, **begun)
+
     async def _begin_version(self, version_of: str, begun: Mapping[str, Any]) -> None:
-        await self.store.write(versions.begin_version, version_of=version_of, **begun)
+        await self._write_begin(versions.begin_version, {**begun, "version_of": version_of})
         question = self.turn.user_message_id
         found = await self.store.read(versions.read_versions, **self.address, message_id=question)
         self.turn = structs.replace(self.turn, versions=found)
@@ -370,21 +378,26 @@ class TurnRecord:
                 ends["journal"] = self._write_journal(answers, outcome)
             except Exception:  # noqa: BLE001 - the end is stored all the same
                 _log.exception("the journal of a run could not be written")
+        finish: Callable[..., None] = turns.finish_turn
+        if repeatable:
+            finish, was_answered = idempotency.finish_repeatable_turn, self.budget.was_answered
+            is_freed = repeatable.is_without_effect(outcome, view, was_answered=was_answered)
+            ends |= {"idempotency_key": repeatable.idempotency_key, "is_freed": is_freed}
         try:
-            if repeatable is None:
-                await self.store.write(turns.finish_turn, **ends)
-            else:
-                key, was_answered = repeatable.idempotency_key, self.budget.was_answered
-                is_freed = repeatable.is_without_effect(outcome, view, was_answered=was_answered)
-                await self.store.write(
-                    idempotency.finish_repeatable_turn, idempotency_key=key, is_freed=is_freed, **ends
-                )
+            await self._write_end(finish, ends)
         except StoreUnavailable as error:
             self.is_saved = False
             raise unavailable_error(error, run.id) from None
         except Exception:
             self.is_saved = False  # so that the failure can be stored instead
             raise
+
+    async def _write_end(self, finish: Callable[..., None], ends: Mapping[str, Any]) -> None:
+        """Has this function store the end, with what the run used of limits."""
+        if self.counted:
+            await self.store.write(turns.finish_counted, finish=finish, counted=self.counted, **ends)
+        else:
+            await self.store.write(finish, **ends)
 
     def _write_journal(
         self, answers: Sequence[StoredMessage], outcome: TurnFinished | FlowgroundError
@@ -413,7 +426,7 @@ class TurnRecord:
             self.is_counted = True
             used = list(self.budget.used.items())
             stored = [self.turn.input_value or "", *(answer.text for answer in answers)] if self.turn.is_kept else []
-            self.counts = self.terms.count.end(used, size=sum(len(text.encode()) for text in stored))
+            self.counts, self.counted = self.terms.count.end(used, size=sum(len(text.encode()) for text in stored))
 
     def _make_run(self, status: RunStatus, *, seconds: float, **more: Any) -> RunRecord:
         return RunRecord(

@@ -460,6 +460,43 @@ def m047_knowledge_in_files(connection: Connection) -> None:
         run_statements(connection, f"DROP TABLE {', '.join(names)}")
 
 
+def m048_counters(connection: Connection) -> None:
+    """Begins with what was used of the present day."""
+    run_statements(
+        connection,
+        """
+        CREATE TABLE counters (
+            subject TEXT NOT NULL,
+            "window" TEXT NOT NULL,
+            ends DOUBLE PRECISION NOT NULL,
+            runs INTEGER NOT NULL,
+            tokens BIGINT NOT NULL,
+            money DOUBLE PRECISION NOT NULL,
+            reserved DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (subject, "window")
+        );
+        CREATE INDEX counters_by_end ON counters (ends);
+        DROP INDEX runs_counted;
+        DROP INDEX runs_from
+        """,
+    )
+    midnight = time.time() // 86_400 * 86_400
+    is_visitor = "substr(owner, 1, 8) = 'visitor:'"
+    for by, key, of in (
+        ("person ", "counted_as", f"counted_as IS NOT NULL AND NOT {is_visitor}"),
+        ("flow ", "flow_id", "1 = 1"),
+        ("flow_visitors ", "flow_id", is_visitor),
+    ):
+        connection.execute(
+            text(
+                f"INSERT INTO counters SELECT '{by}' || {key}, 'day', CAST(:ends AS DOUBLE PRECISION), count(*),"  # noqa: S608 - names of ours
+                " sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), sum(coalesce(cost, 0.0)), 0"
+                f" FROM runs WHERE started_at >= :midnight AND {of} GROUP BY {key}"
+            ),
+            {"midnight": midnight, "ends": midnight + 86_400},
+        )
+
+
 ADDITIONS: tuple[Migration, ...] = (
     m011_runs_in_progress,
     m012_member_ids,
@@ -490,4 +527,5 @@ ADDITIONS: tuple[Migration, ...] = (
     m045_journals,
     m046_run_requests,
     m047_knowledge_in_files,
+    m048_counters,
 )

@@ -34,7 +34,6 @@ LASTING_SECONDS = 3600
 LASTING = f"updated_at - created_at > {LASTING_SECONDS}"
 """The condition of the index of sessions that lasted long, which are few: `transcripts` finds those that were in use at
 some time."""
-COUNTED, CAME_FROM = "counted_as IS NOT NULL", "came_from IS NOT NULL"
 RUNNING = "status = 'running'"
 """The condition of the index `runs_running`; `IS_RUNNING` is the same in queries."""
 UNSENT = "message IS NULL"
@@ -368,11 +367,21 @@ runs = make_table(
     # count by them. `cost` is what its models cost, where prices were given.
     *allow(Text, "holder", "token", "counted_as", "came_from"),
     *allow(Double, "cost"),
-    Index("runs_counted", "counted_as", "started_at", **narrow_index(COUNTED)),
-    Index("runs_from", "came_from", "started_at", **narrow_index(CAME_FROM)),
     Index("runs_recent", "flow_id", "started_at"),
     Index("runs_of_owner", "owner", "flow_id", "started_at"),
     Index("runs_running", "holder", **narrow_index(RUNNING)),
+)
+
+counters = make_table(
+    # What limits count of a subject in its present window, a minute or a day (`runs.counters`).
+    "counters",
+    Column("subject", Text, primary_key=True),
+    Column("window", Text, primary_key=True),
+    *need(Double, "ends"),
+    *need(Integer, "runs"),
+    *need(BigInteger, "tokens"),
+    *need(Double, "money", "reserved"),
+    Index("counters_by_end", "ends"),
 )
 
 IS_RUNNING = runs.c.status == literal_column("'running'")

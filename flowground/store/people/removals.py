@@ -15,7 +15,7 @@ from sqlalchemy import Column, Connection, delete, select, update
 from flowground.core.caller import Owner
 from flowground.store import tables
 from flowground.store.people import identities, sign_ins
-from flowground.store.runs import requests
+from flowground.store.runs import counters, requests
 from flowground.store.runs.conversations import list_owners
 from flowground.store.sql import add_row
 
@@ -96,6 +96,7 @@ def rename_lines(connection: Connection, *, removal: Removal, after: int) -> int
 
 def finish_removal(connection: Connection, *, removal: Removal) -> None:
     """Renames the person in small tables, and ends the removal."""
+    counters.erase(connection, keys=removal.owners)
     for column in _WHO_DID_IT:
         theirs = update(column.table).where(column.in_(removal.owners))
         connection.execute(theirs.values({column.name: SOMEBODY}))

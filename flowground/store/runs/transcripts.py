@@ -26,6 +26,7 @@ from sqlalchemy import (
 from flowground.core.citations import describe_kept, read_citations
 from flowground.core.errors import InvalidRequest
 from flowground.store import audit, tables
+from flowground.store.runs import counters
 from flowground.store.runs.conversations import IS_SHOWN, find_key, list_flows
 from flowground.store.runs.journals import add_steps
 from flowground.store.runs.records import (
@@ -244,6 +245,7 @@ def hand_over(connection: Connection, *, old: str, new: str, by: str) -> int:
         connection.execute(update(table).where(table.c.owner == old).values(owner=new))
     counted = tables.runs.c.counted_as
     connection.execute(update(tables.runs).where(counted == old).values(counted_as=new))
+    counters.hand_over(connection, old=old, new=new)
     if count:
         audit.record(connection, actor=by, action="conversations.handed_over", subject=f"{old} {new}")
     return count

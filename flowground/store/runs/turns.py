@@ -4,7 +4,7 @@ These statements return nothing, so on PostgreSQL a batch of them takes one roun
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,7 +23,9 @@ from sqlalchemy import (
 
 from flowground.core.values import SentFile
 from flowground.store import tables
+from flowground.store.runs import counters
 from flowground.store.runs.conversations import IS_HERE, bind_place, make_first_title
+from flowground.store.runs.counters import CountedRun
 from flowground.store.runs.files import send_files
 from flowground.store.runs.journals import add_journal
 from flowground.store.runs.records import (
@@ -202,6 +204,20 @@ def begin_run(connection: Connection, *, run: RunRecord) -> None:
     _write_run(connection.dialect.name).run(connection, make_run_row(run))
 
 
+@mark_job(is_one_way=False, landed=has_begun)
+def begin_counted(connection: Connection, /, *, begin: Callable[..., Any], counted: CountedRun, **begins: Any) -> Any:
+    """Like the function `begin`, and counts the run that it begins, in all processes exactly.
+
+    Raises what `counted.refuse` raises; then nothing is stored. A run that `begin` returns instead is not counted.
+    """
+    counters.hold(connection)
+    used = counters.read(connection, counters=counted.counters, now=counted.at)
+    if (taken := begin(connection, **begins)) is None:
+        counted.refuse(used)
+        counters.add(connection, counted)
+    return taken
+
+
 @mark_job(landed=has_ended, stays=True)
 def finish_turn(
     connection: Connection,
@@ -233,6 +249,14 @@ def finish_turn(
     if was_kept:
         _CLEAR_CHUNKS.run(connection, {"run_id": run.id})
         notify(connection, f"events {run.holder}")
+
+
+@mark_job(landed=has_ended, stays=True)
+def finish_counted(connection: Connection, /, *, finish: Callable[..., None], counted: CountedRun, **ends: Any) -> None:
+    """Like the function `finish`, and counts what the run used."""
+    counters.hold(connection)
+    counters.add(connection, counted)
+    finish(connection, **ends)
 
 
 def end_run(connection: Connection, *, run: RunRecord, may_come_yet: bool = False) -> None:

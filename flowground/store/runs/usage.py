@@ -1,4 +1,4 @@
-"""Counts of runs: a flow's usage, numbers of its shareable playground, running runs, and what limits count.
+"""Counts of runs: a flow's usage, numbers of its shareable playground, running runs, and bytes stored.
 
 Only the list of running runs names people. Usage is read by the index `runs_recent`, from the newest `MOST` runs only.
 """
@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,10 +31,6 @@ from flowground.store.runs.erasing import is_visitors
 from flowground.store.sql import read_moment
 
 MOST = 100_000
-CountedBy = Literal["person", "pages", "visitor", "address", "flow", "flow_visitors"]
-"""Whose runs are counted: a person's (or organization token's), those of a person on pages, a visitor's, an address's,
-a flow's, or those of a flow's visitors."""
-Unit = Literal["runs", "tokens", "money"]
 _r = tables.runs.c
 _DAY = 86_400
 _MOST_REASONS = 10
@@ -230,62 +226,9 @@ def find_ids(connection: Connection, *, begin: str) -> list[str]:
     return list(connection.scalars(wanted.limit(3)))
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
-    """An amount: `mine` by runs of this process, `others` by all other runs, the `first` of which began then (seconds
-    since 1970)."""
-
-    mine: float
-    others: float
-    first: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunsOf:
-    """Runs that began from `since` to before `until` (seconds since 1970; None: until now)."""
-
-    by: CountedBy
-    key: str
-    since: float
-    until: float | None = None
-
-
-def sum_runs(connection: Connection, *, of: RunsOf, unit: Unit, holder: str) -> Used:
-    """The amount of a unit that these runs have used; `holder` is this process."""
-    amount: ColumnElement[Any] = {
-        "runs": literal_column("1"),
-        "tokens": func.coalesce(_r.input_tokens, 0) + func.coalesce(_r.output_tokens, 0),
-        "money": func.coalesce(_r.cost, 0.0),
-    }[unit]
-    is_mine = _r.holder == holder
-    wanted = select(
-        func.coalesce(func.sum(case((is_mine, amount), else_=0)), 0),
-        func.coalesce(func.sum(case((is_mine, 0), else_=amount)), 0),
-        func.min(case((is_mine, None), else_=_r.started_at)),
-    ).where(*_are_of(of), _r.started_at >= of.since)
-    if of.until is not None:
-        wanted = wanted.where(_r.started_at < of.until)
-    mine, others, first = connection.execute(wanted).one()
-    return Used(float(mine), float(others), first)
-
-
 def sum_bytes(connection: Connection, *, owners: Collection[str]) -> int:
     """The bytes of all texts in these owners' conversations."""
     is_sqlite = connection.dialect.name == "sqlite"
     size = func.length(cast(_m.text, LargeBinary)) if is_sqlite else func.octet_length(_m.text)
     held = select(func.coalesce(func.sum(size), 0)).join_from(tables.messages, tables.sessions, _m.session == _s.id)
     return int(connection.scalar(held.where(_s.owner.in_(list(owners)))) or 0)
-
-
-def _are_of(of: RunsOf) -> tuple[ColumnElement[bool], ...]:
-    match of.by:
-        case "person" | "visitor":
-            return (_r.counted_as == of.key,)
-        case "pages":
-            return (_r.counted_as == of.key, _r.owner == of.key)
-        case "address":
-            return (_r.came_from == of.key,)
-        case "flow":
-            return (_r.flow_id == of.key,)
-        case "flow_visitors":
-            return (_r.flow_id == of.key, is_visitors(_r.owner))
