@@ -15,7 +15,6 @@ from flowground.app import endpoint
 from flowground.app.authorize import PersonTrying
 from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import InvalidRequest, NotAllowed, NotSignedIn
-from flowground.store import tables
 from flowground.store.publications import Sharing
 from tests.canary import finish_removals
 from tests.office import DESK, Office, count_everything, give_everything, open_office
@@ -74,20 +73,6 @@ async def test_a_freed_name_brings_no_known_desk(office: Office) -> None:
             await room.attempts.count(name, f"stranger {number // 5}")
     assert await room.attempts.find_wait("robert", DESK) == 0
     assert await room.attempts.find_wait("bob", DESK) > 0
-
-
-async def test_an_id_that_a_release_before_left_is_never_given_again(office: Office) -> None:
-    """Such a release removes members beside this one, and remembers no ids."""
-    bob = await office.add("bob")
-    await office.runtime.store.write(
-        lambda to: [
-            to.execute(tables.members.delete().where(tables.members.c.id == bob.id)),
-            to.execute(tables.audit.insert(), {"at": 1, "actor": "x", "action": "member.removed", "subject": "cleo"}),
-        ]
-    )
-    for name in ("bob", "cleo"):
-        member = await office.runtime.sign_in.roster.add(name, by="tests")
-        assert (member.name, member.id.startswith(f"{name}~")) == (name, True)
 
 
 async def test_whoever_leaves_takes_nothing_of_the_one_whose_id_is_their_name(office: Office) -> None:

@@ -60,8 +60,6 @@ def test_migrating_again_changes_nothing_and_replicas_may_start_at_once(database
         assert sorted(threads.map(lambda _: migrate(database.writer), range(4))) == [False] * 3 + [True]
     assert not migrate(database.writer)
     assert set(read_shape(database.writer)) == set(metadata.tables)
-    parts = ("files", "indexes", "passages", "vectors", "words") if database.writer.name == "postgresql" else ()
-    assert find_tables(database.writer, of_knowledge=True) == [f"knowledge_{part}" for part in parts]
 
 
 def test_a_failing_addition_leaves_nothing_behind(database: Database) -> None:

@@ -352,7 +352,8 @@ class Interruptions:
     async def _look_on(self) -> None:
         while True:
             try:
-                await self._look()
+                if self._store.process.may_have_died():
+                    await self._look()
             except StoreUnavailable:
                 pass  # the store logs an outage
             except Exception:  # noqa: BLE001 - the next look goes on

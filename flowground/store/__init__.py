@@ -259,6 +259,8 @@ class FileLock:
         self.id = str(uuid4())
         """The process's name in the rows of the runs that it holds."""
         self._folder = folder
+        self._seen = 0
+        """When files last came or went, as `may_have_died` saw it."""
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -272,10 +274,18 @@ class FileLock:
         self._remove_dead_files()
 
     def has_others(self) -> bool:
-        """Whether other processes use the database, or did when `find_dead` was called last."""
+        """Whether other processes use the database, as far as is known."""
         with suppress(OSError):
             return any(file.name != self.id for file in self._folder.iterdir())
         return False
+
+    def may_have_died(self) -> bool:
+        """Whether another process uses the database, or did since the last call."""
+        try:
+            seen, self._seen = self._seen, self._folder.stat().st_mtime_ns
+        except OSError:
+            return True
+        return seen != self._seen or self.has_others()
 
     def find_dead(self, connection: Connection, *, holders: Collection[str]) -> list[str]:  # noqa: ARG002 - files are asked
         """Those of the processes that hold no lock any more."""
@@ -364,6 +374,9 @@ class AdvisoryLock:
         self._require_session()
 
     def has_others(self) -> bool:
+        return True
+
+    def may_have_died(self) -> bool:
         return True
 
     def find_dead(self, connection: Connection, *, holders: Collection[str]) -> list[str]:

@@ -30,8 +30,7 @@ FLOWS = {
 }
 INSIDE = ("Whale", "Lore", "Ahab", "manner", "haste", "scripted", "0.125", "Language Model")
 """Of a prompt, ids that are no output's, a name, and the values of a protected and of another field."""
-RIGHTS: dict[str, tuple[Sees | None, Sets | None]] = {
-    "of before": (None, None),
+RIGHTS: dict[str, tuple[Sees, Sets]] = {
     "new": ("answers", "opened"),
     "that sets": ("answers", "unprotected"),
     "that sees": ("inside", "opened"),
@@ -159,7 +158,7 @@ bodies = st.fixed_dictionaries(
 @given(
     bodies,
     st.sampled_from(["free", "listed", "failing"]),
-    st.sampled_from([("olga", "new"), ("olga", "that sets"), (None, "new"), ("mia", "of before")]),
+    st.sampled_from([("olga", "new"), ("olga", "that sets"), (None, "new"), ("mia", "that sees and sets")]),
     st.sampled_from(["", "?stream=true", "?stream=sse", "?shape=simple"]),
 )
 @settings(max_examples=120, deadline=None)
