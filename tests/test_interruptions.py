@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
 from sqlalchemy import Connection
 
 from flowground import store as process_locks
+from flowground.core.errors import StoreUnavailable
 from flowground.runs.running import Interruptions
 from flowground.store import Store
 from flowground.store.runs import conversations, erasing, progress, requests
@@ -93,6 +95,46 @@ async def test_a_start_ends_what_the_process_before_left(store: Store) -> None:
     await eventually(lambda: has_status(store, "interrupted"))
     await interruptions.close()
     assert await statuses(store) == {run.id: ("interrupted", "interrupted")}
+
+
+async def test_a_look_that_failed_is_made_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no process came or went meanwhile."""
+    await begin(store, "r", holder="a process of before")
+    interrupt, tries = progress.interrupt_runs, 0
+
+    def fail_once(connection: Connection, **given: Any) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise StoreUnavailable
+        return interrupt(connection, **given)
+
+    monkeypatch.setattr(progress, "interrupt_runs", fail_once)
+    interruptions = Interruptions(store)
+    await interruptions.start()
+    await eventually(lambda: has_status(store, "interrupted"))
+    await interruptions.close()
+    assert tries > 1
+
+
+async def test_processes_may_ask_the_same_at_once(store: Store, url: str) -> None:
+    await begin(store, "r", holder="h")
+    other = Store.open(url)
+    for _ in range(20):
+        await asyncio.gather(*(each.write(requests.follow, runs=["r"]) for each in (store, other)))
+        stops = (each.write(requests.ask_stop, run_id="r", kind="own", by="") for each in (store, other))
+        assert all(await asyncio.gather(*stops))
+    await asyncio.to_thread(other.close)
+
+
+async def test_each_decision_has_its_own_outcome(store: Store) -> None:
+    await begin(store, "r", holder="h")
+    first, second = (requests.PassedDecision("r", 1, "digest", decision) for decision in ("once", "refuse"))
+    for passed in (first, second):  # the second comes while the first is taken
+        await store.write(requests.pass_on, passed=passed)
+    await store.write(requests.note_outcomes, outcomes={first: "taken"})
+    assert await store.read(requests.read_outcome, passed=second) is None
+    assert (await store.read(requests.read_orders, holder="h")).decisions == [second]
 
 
 async def test_what_was_said_so_far_stays_as_the_answer(store: Store) -> None:

@@ -14,10 +14,12 @@ from flowground.api.run import RUN_ID, open_stream
 from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_citations, write_time, write_usage
 from flowground.app import endpoint, own_runs
+from flowground.app.live_turns import ReplayedFlow
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, Shape
 from flowground.core.errors import InvalidRequest, NotAllowed, hide_component
 from flowground.core.messages import Decision
+from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import chunks, progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 
@@ -77,12 +79,15 @@ async def read_events(
     run = await own_runs.open_run(runtime, caller, run_id)
     place = _read_frame_id(run_id, after if after is not None else last_event_id)
     turn = runtime.find_stream_turn(run.id)
+    wired: WiredFlow | ReplayedFlow
     asked = turn.request if turn else None
     if not isinstance(asked, ApiRequest):
         asked, turn = ApiRequest(stream=True, framing="sse"), None
-    wired, events = (turn.wired, turn.follow()) if turn else await endpoint.reopen(runtime, caller, run)
-    may_hold_more = turn.caller.sees_inside if turn else run.token != caller.id
-    if may_hold_more and not caller.sees_inside:  # events hold what that caller may see
+    if turn:
+        wired, events, shows_inside = turn.wired, turn.follow(), turn.caller.sees_inside
+    else:
+        wired, events, shows_inside = await endpoint.reopen(runtime, caller, run)
+    if shows_inside and not caller.sees_inside:  # events hold what that caller may see
         raise NotAllowed(
             "The run was made by a token that sees the inside, and this one sees answers only.",
             code="token_may_not_see",

@@ -20,7 +20,7 @@ from flowground.app.live_turns import LiveTurn, ReplayedFlow, ReplayedTurn, repl
 from flowground.app.runtime import Runtime
 from flowground.core.caller import WHOSE, Caller, RunRequest, make_id
 from flowground.core.errors import ComponentFailed, EventsGone, FlowgroundError, RunError, ShuttingDown
-from flowground.core.events import Event, ToolWaits, TurnFinished
+from flowground.core.events import Event, ToolWaits, TurnFinished, TurnStarted
 from flowground.flows.wiring import WiredFlow, keeps_messages
 from flowground.runs.journal import Journal
 from flowground.runs.outputs import refuse_unseen_outputs
@@ -139,7 +139,7 @@ class Answer(Generic[AnyRequest]):
 
     async def begin_once(self, idempotency_key: IdempotencyKey) -> "Answer[AnyRequest]":
         """This answer with its turn begun; or a repeat, where another request took the key meanwhile."""
-        turn = self.start_for_stream(RepeatableRun(idempotency_key, self.runtime.stop_error))
+        turn = self.start_for_stream(RepeatableRun(idempotency_key))
         alone = replace(self, place=None)  # the turn holds the place to its end, whoever reads it
         error = await turn.wait_for_begin()
         if not isinstance(error, IdempotencyKeyTaken):
@@ -167,7 +167,7 @@ class Answer(Generic[AnyRequest]):
             running=runtime.running,
             models=runtime.models,
             settings=runtime.settings,
-            terms=TurnTerms(runtime.switches.refuse, count, repeatable, chats),
+            terms=TurnTerms(runtime.switches.refuse, count, repeatable, chats, runtime.stop_error),
             outside=runtime.reach.outside,
             journal=journal,
         )
@@ -239,21 +239,21 @@ class Answer(Generic[AnyRequest]):
 
 async def reopen(
     runtime: Runtime, caller: Caller, run: RunRecord
-) -> tuple[WiredFlow | ReplayedFlow, AsyncGenerator[Event, None]]:
+) -> tuple[WiredFlow | ReplayedFlow, AsyncGenerator[Event, None], bool]:
     """The flow and the events of a stream that this process does not keep, from the first: as they are stored, or as
-    its own process writes them. Raises EventsGone.
+    its own process writes them; and whether they may show the inside. Raises EventsGone.
     """
     if not run.streamed or (run.status == "running" and run.holder == runtime.running.holder):
         raise EventsGone
     if run.status != "running":
         ended = await _find_ended(runtime, caller, run)
-        if not ended.events:
+        if not ended.events or not isinstance(start := ended.events[0], TurnStarted):
             raise EventsGone
-        return ended.wired, ended.follow()
+        return ended.wired, ended.follow(), start.shows_inside
     wired = await runtime.access.open_flow(caller, run.flow_id)
     if wired.version != run.flow_version or not keeps_messages(wired):
         raise EventsGone
-    return wired, _follow_elsewhere(runtime, caller, run, wired)
+    return wired, _follow_elsewhere(runtime, caller, run, wired), run.token != caller.id
 
 
 async def _follow_elsewhere(

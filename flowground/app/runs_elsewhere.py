@@ -110,8 +110,8 @@ class RunsElsewhere:
         """Tells the processes of the runs that they are followed."""
         now = time.monotonic()
         if now - self._told > _TELL_SECONDS:
-            self._told = now
             await self._store.write(requests.follow, runs=[*self._followed][:_RUNS_PER_LOOK])
+            self._told = now
 
     async def _look(self) -> None:
         followed = [*self._followed.values()][:_RUNS_PER_LOOK]

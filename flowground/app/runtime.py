@@ -74,9 +74,9 @@ from flowground.tools.search import WebSearches
 _PAGES = ExtractionLimits(file_bytes=3_200_000, text_chars=500_000, memory_bytes=500_000_000, seconds=20)
 _SECONDS = 2.0
 _FRESH = 1.5
+"""Multiples of the seconds between two checks for which what was read counts as current."""
 _POLLED_SECONDS = 0.25
 """As `_SECONDS`, where another process uses the database and no notice tells of its requests."""
-"""Multiples of the seconds between two checks for which what was read counts as current."""
 _ROUTERS = (os.path.join(folder, "pages", "router.py") for folder in sys.path)
 APP_FOLDER = Path(next(filter(os.path.isfile, _ROUTERS), "pages/router.py")).parents[1].resolve()
 """The folder of app.py and config.yaml: a checkout or the folder of a project, found where Python finds modules."""
@@ -362,6 +362,7 @@ class Switches:
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._is_due = False
 
     async def refresh(self) -> None:
         """Reads what is off unless that was read within the last seconds.
@@ -460,12 +461,15 @@ class Switches:
         self._timer = None
         if self._running.list_runs():
             self._set_timer()
+            self._is_due = True
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.ensure_future(self._look_again())
 
     async def _look_again(self) -> None:
-        async with self._lock:
-            await self._look()
+        while self._is_due:  # or again, where something was asked during the look
+            async with self._lock:
+                self._is_due = False
+                await self._look()
 
     async def _look(self) -> None:
         """Reads and applies switches, stops and decisions. Without the database, what was read before counts."""

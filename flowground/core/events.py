@@ -41,7 +41,7 @@ class TurnStarted(Struct, frozen=True, array_like=True, tag_field="event", tag="
     answers are stored, and the turn leaves nothing behind. `versions` are those of the question, where it has several,
     and `files` what was sent with it. `senders` maps message ids to sender names, where the flow's names differ from
     `SENDERS`. `streamed` are the answers that show a model's text while it is written; `shows_tools`: clients are sent
-    arguments and results of tools.
+    arguments and results of tools. `shows_inside`: the events may hold what the caller saw of the inside.
     """
 
     run_id: str
@@ -58,6 +58,7 @@ class TurnStarted(Struct, frozen=True, array_like=True, tag_field="event", tag="
     senders: Mapping[str, str] = {}
     streamed: tuple[str, ...] = ()
     shows_tools: bool = False
+    shows_inside: bool = True
 
 
 class ComponentStarted(Struct, frozen=True, array_like=True, tag_field="event", tag="begun"):

@@ -231,18 +231,20 @@ def _take(root: Path, path: str, entry: "os.DirEntry[str]", found: SourceList) -
         return
     is_fresh = time.time_ns() - about.st_mtime_ns < _FRESH_NS
     read = _read_digest.__wrapped__ if is_fresh else _read_digest
-    found.files[path] = SourceFile(real, read(real, (about.st_mtime_ns, about.st_size, about.st_ino)), path)
+    state = about.st_mtime_ns, about.st_size, about.st_ino
+    try:
+        digest = read(real, state)
+    except OSError:  # whoever indexes it says so
+        digest = str(state)
+    found.files[path] = SourceFile(real, digest, path)
 
 
 @lru_cache(100_000)
-def _read_digest(path: Path, state: tuple[int, ...]) -> str:
-    """The SHA-256 of the content, on which all computers that share an index agree; the `state` of a file that cannot
-    be read. A file is read again only after it was written."""
-    try:
-        with path.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError:
-        return str(state)
+def _read_digest(path: Path, state: tuple[int, ...]) -> str:  # noqa: ARG001 - the cache asks for it
+    """The SHA-256 of the content, on which all computers that share an index agree. A file is read again only after it
+    was written. Raises OSError."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _is_lost(url: str, states: PageStates, indexed: Collection[str]) -> bool:

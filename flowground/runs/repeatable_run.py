@@ -103,10 +103,9 @@ def make_idempotency_key(name: str, caller: Caller, flow_id: str, request: RunRe
 
 @dataclass(slots=True)
 class RepeatableRun:
-    """Records one run for repeats. `stop_error` makes the error of a run that is cancelled."""
+    """Records one run for repeats."""
 
     idempotency_key: IdempotencyKey
-    stop_error: Callable[[], FlowgroundError]
     _calls: int = 0
     _asks_models: bool = False
 

@@ -350,12 +350,15 @@ class Interruptions:
             await self._look()
 
     async def _look_on(self) -> None:
+        is_due = True
         while True:
             try:
-                if self._store.process.may_have_died():
+                is_due = self._store.process.may_have_died() or is_due
+                if is_due:
                     await self._look()
-            except StoreUnavailable:
-                pass  # the store logs an outage
+                    is_due = False
+            except StoreUnavailable:  # the store logs an outage
+                self._suspected = {}
             except Exception:  # noqa: BLE001 - the next look goes on
                 _log.exception("runs that were left behind could not be ended")
             await asyncio.sleep(_DEAD_SECONDS)

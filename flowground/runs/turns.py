@@ -126,13 +126,15 @@ class TurnTerms:
     """The terms of a turn: `refuse` raises where the tweaked flow may not run; `count` counts what the run used.
 
     `repeatable` takes an idempotency key; where another run has the key, the turn raises IdempotencyKeyTaken and stores
-    nothing. `chats` has what the person allowed before; None: nobody can be asked to allow calls of tools.
+    nothing. `chats` has what the person allowed before; None: nobody can be asked to allow calls of tools. `stop_error`
+    makes the error of a turn that is cancelled.
     """
 
     refuse: Callable[[WiredFlow], None] = lambda _: None
     count: RunCount | None = None
     repeatable: RepeatableRun | None = None
     chats: ChatAllowances | None = None
+    stop_error: Callable[[], FlowgroundError] = RunStopped
 
 
 @dataclass(slots=True)
@@ -372,7 +374,7 @@ class TurnRecord:
         ends: dict[str, Any] = {"run": run, "was_kept": self.was_kept, **self.address}
         ends["answers"] = answers if self.turn.is_kept else ()
         repeatable = self.terms.repeatable
-        outcome = end or (repeatable.stop_error() if repeatable else RunStopped())
+        outcome = end or self.terms.stop_error()
         if self.turn.is_kept:
             try:
                 ends["journal"] = self._write_journal(answers, outcome)
@@ -489,7 +491,7 @@ async def take_turn(  # noqa: PLR0913 - all that a turn may reach
     owner = str(caller.owner)
     request = await _take_files(store, wired, request, caller, models, owner=owner, settings=settings)
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
-    turn = _describe(tweaked.wired, request, (*request.warnings, *tweaked.warnings))
+    turn = _describe(caller, tweaked.wired, request, (*request.warnings, *tweaked.warnings))
     _check(tweaked.wired, request, message=turn.input_value, limit=settings.limits.message_chars)
     terms.refuse(tweaked.wired)
     journal = journal or Journal()
@@ -546,7 +548,7 @@ async def _take_files(
     return taken
 
 
-def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
+def _describe(caller: Caller, wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
     chats = [name for name in wired.outputs if output_kind(wired.components[name]) == "chat"]
     answering = chats or wired.outputs
     user_message_id, answer_ids = make_id(), {name: make_id() for name in answering}
@@ -564,6 +566,7 @@ def _describe(wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) 
         senders=_name_senders(wired, user_message_id, answer_ids),
         streamed=tuple(name for names in wired.streams_to.values() for name in names),
         shows_tools=wired.shows_tools,
+        shows_inside=caller.sees_inside,
     )
 
 

@@ -42,6 +42,8 @@ _FULL = (
     "The disk is full: what is stored can be read, and nothing can be stored until there is room. No other process can "
     "open the database until this one ends."
 )
+_STILL_MS = 15_000
+"""How long a process that stands still in a transaction may keep what it locked from all others."""
 _OPTIONS: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
 """Options of every engine. An error's text has the statement without its values: what people wrote stays out of the
 log."""
@@ -245,6 +247,7 @@ def _make_sqlite(url: URL, *, own_ms: int, reads: bool, is_alone: bool) -> Engin
 def _make_postgresql(url: URL, *, own_ms: int, reads: bool) -> Engine:
     url_options = url.query.get("options", "")
     options = [f"-c statement_timeout={own_ms}", f"-c lock_timeout={int(own_ms * _OWN_SHARE)}"]
+    options.append(f"-c idle_in_transaction_session_timeout={_STILL_MS}")
     options.append(url_options if isinstance(url_options, str) else " ".join(url_options))  # the URL's options win
     if reads:
         options.append("-c default_transaction_read_only=on")

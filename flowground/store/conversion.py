@@ -75,14 +75,15 @@ _MENDED = (
     )
     """,
     "DROP TABLE presets",
+    "DELETE FROM forgotten_to",  # positions of deleted messages are given again
     "UPDATE tokens SET sees = COALESCE(sees, 'inside'), sets = COALESCE(sets, 'unprotected')",
     # What a person's token had said belonged to that token.
     *(
         f"""
         UPDATE {table} SET owner = (SELECT 'token:try:' || t.owner FROM tokens t WHERE t.id = substr({table}.owner, 7))
-        WHERE owner IN (SELECT 'token:' || t.id FROM tokens t JOIN identities i ON i.member = t.owner)
+        WHERE owner IN (SELECT 'token:' || id FROM tokens WHERE substr(owner, 1, 8) <> 'removed:')
         """  # noqa: S608 - names of ours
-        for table in ("sessions", "runs", "files")
+        for table in ("sessions", "runs", "files", "session_pins", "shared_chats")
     ),
 )
 _SESSIONS = """
@@ -113,6 +114,7 @@ _SAID = text("""
     FROM before_run_contents c JOIN runs r ON r.id = c.run_id
     JOIN sessions s ON s.owner = r.owner AND s.session_id = r.session_id AND s.flow_id = r.flow_id
     WHERE c.answers IS NOT NULL AND r.status = 'running'
+        AND NOT EXISTS (SELECT 1 FROM run_events e WHERE e.run = r.id)
 """)
 
 
@@ -210,13 +212,24 @@ def _write_journals(connection: Connection) -> None:
         asked = select(columns.position, columns.id, columns.text).where(columns.position.in_(positions))
         questions = {row.position: row for row in connection.execute(asked)}
         journals = [
-            {"message": row.position, "version": VERSION, "body": _make_journal(row, questions.get(row.asked))}
+            {"message": row.position, "version": VERSION, "body": body}
             for row in rows
+            if (body := _try_journal(row, questions.get(row.asked)))
         ]
-        connection.execute(insert(tables.journals), journals)
+        if journals:
+            connection.execute(insert(tables.journals), journals)
         after, before, count = rows[-1].position, count, count + len(rows)
         if count // _BATCH > before // _BATCH:
             _log.warning("Converting the database: steps of %d answers", count)
+
+
+def _try_journal(row: Any, question: Any) -> str | None:
+    """The journal of an answer; None where its steps cannot be read, as one of them must not stop the start."""
+    try:
+        return _make_journal(row, question)
+    except Exception:  # noqa: BLE001 - whatever a release before wrote
+        _log.exception("Converting the database: the steps of the message %s cannot be read and are left out", row.id)
+        return None
 
 
 def _make_journal(row: Any, question: Any) -> str:

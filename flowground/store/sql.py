@@ -168,6 +168,16 @@ class Statement:
 _NOTIFY = Statement(select(func.pg_notify(literal_column(f"'{CHANNEL}'"), bindparam("notice"))))
 
 
+_HOLD = Statement(select(func.pg_advisory_xact_lock(literal_column("4705141"))))
+
+
+def hold_counters(connection: Connection) -> None:
+    """Keeps other processes from counting until the commit; call it first in a transaction, else two may wait for each
+    other."""
+    if connection.dialect.name == "postgresql":
+        _HOLD.run(connection, {})
+
+
 def _pick(names: list[str]) -> Callable[[BoundValues], Any]:
     """Like `itemgetter`, but returns a tuple for a single name too."""
     return itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
@@ -180,11 +190,13 @@ class JobKind:
     `is_one_way`: the job only uses `Statement.run`; on PostgreSQL a batch of such jobs takes one round trip.
     `landed(connection, **the job's own arguments)` is whether the job was committed before: such a job may be repeated
     when a connection broke during its commit. `stays`: the job is done even when its caller has stopped waiting.
+    `is_counted`: the job counts a run, so no other process may count until the commit.
     """
 
     is_one_way: bool = False
     landed: Callable[..., bool] | None = None
     stays: bool = False
+    is_counted: bool = False
 
 
 PLAIN_JOB = JobKind()

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from flowground.core.errors import StoreUnavailable
 from flowground.store.connections import DatabaseFile, ThreadConnection
 from flowground.store.outage import Outage, busy_error, explain, may_repeat, unavailable_error, unknown_outcome_error
-from flowground.store.sql import PLAIN_JOB, JobKind, begin, commit, find_driver, open_batch, rollback
+from flowground.store.sql import PLAIN_JOB, JobKind, begin, commit, find_driver, hold_counters, open_batch, rollback
 
 MOST_WRITES = 4096
 """Most writes that may wait: some seconds' work. Further ones are refused at once, so that no outage fills the
@@ -299,6 +299,9 @@ class Writer:
 
 def _run_all(connection: Connection, jobs: Iterable[Job], *, may_fail: bool) -> None:
     """Runs the jobs. `may_fail`: a job's own error fails the transaction."""
+    jobs = list(jobs)
+    if any(job.kind.is_counted for job in jobs):
+        hold_counters(connection)
     for is_one_way, alike in groupby(jobs, lambda job: job.kind.is_one_way):
         with open_batch(connection) if is_one_way else nullcontext():
             for job in alike:

@@ -20,7 +20,6 @@ CountedBy = Literal["person", "pages", "visitor", "address", "flow", "flow_visit
 a flow's, or those of a flow's visitors."""
 Window = Literal["minute", "day", "running", "stored"]
 MINUTE, DAY = 60, 86_400
-_LOCK = 4_705_141
 _k = tables.counters.c
 _r = tables.runs.c
 _AMOUNTS = ("runs", "tokens", "money")
@@ -41,7 +40,6 @@ _FIND_RUNNING = {
         "flow": _r.flow_id,
     }.items()
 }
-_HOLD = Statement(select(func.pg_advisory_xact_lock(bindparam("lock"))))
 
 
 class Counter(NamedTuple):
@@ -93,14 +91,8 @@ def _read(connection: Connection, counter: Counter, now: float) -> Used:
     return Used(*rows[0]) if rows else Used()
 
 
-def hold(connection: Connection) -> None:
-    """Keeps other processes from counting until the commit, so that what is read stays true."""
-    if connection.dialect.name == "postgresql":
-        _HOLD.run(connection, {"lock": _LOCK})
-
-
 def add(connection: Connection, run: CountedRun) -> None:
-    """Adds what the run used; call `hold` before."""
+    """Adds what the run used, in a job that `is_counted`."""
     ends = {"minute": run.at + MINUTE, "day": run.at - run.at % DAY + DAY}
     for counter in run.counters:
         if counter.window in ends:

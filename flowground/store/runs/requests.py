@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 from flowground.core.messages import Decision
 from flowground.store import audit, publications, tables
 from flowground.store.publications import Switch
-from flowground.store.sql import add_row, has_row, notify
+from flowground.store.sql import has_row, notify, write_insert
 
 Outcome = Literal["taken", "nothing_waits"]
 StopKind = Literal["own", "admin"]
@@ -35,8 +35,7 @@ class PassedDecision(NamedTuple):
 
 def pass_on(connection: Connection, *, passed: PassedDecision) -> None:
     """Stores a decision for the process that runs the run, in place of an earlier one on the same call."""
-    connection.execute(delete(tables.run_requests).where(_is(passed)))
-    _ask(connection, passed.run_id, "decide", number=passed.call, body=f"{passed.decision} {passed.digest}")
+    _ask(connection, passed.run_id, "decide", number=passed.call, body=_write_decision(passed))
 
 
 def note_outcomes(connection: Connection, *, outcomes: Mapping[PassedDecision, Outcome]) -> None:
@@ -51,7 +50,12 @@ def read_outcome(connection: Connection, *, passed: PassedDecision) -> Outcome |
 
 
 def _is(passed: PassedDecision) -> ColumnElement[bool]:
-    return and_(_q.run_id == passed.run_id, _q.kind == "decide", _q.number == passed.call)
+    same_call = and_(_q.run_id == passed.run_id, _q.kind == "decide", _q.number == passed.call)
+    return and_(same_call, _q.body == _write_decision(passed))
+
+
+def _write_decision(passed: PassedDecision) -> str:
+    return f"{passed.decision} {passed.digest}"
 
 
 def ask_stop(connection: Connection, *, run_id: str, kind: StopKind, by: str) -> bool:
@@ -77,9 +81,8 @@ def ask_stops(connection: Connection, *, owners: Collection[str]) -> None:
 def follow(connection: Connection, *, runs: Collection[str]) -> None:
     """Asks the processes of these runs to keep their events soon, for a while."""
     running = connection.execute(select(_r.id, _r.holder).where(_r.id.in_([*runs]), tables.IS_RUNNING)).all()
-    connection.execute(delete(tables.run_requests).where(_q.run_id.in_([*runs]), _q.kind == "follow"))
-    for run_id, _ in running:
-        add_row(connection, tables.run_requests, run_id=run_id, kind="follow", number=0, body="", asked_at=time.time())
+    for run_id, _ in sorted(running):
+        _write_request(connection, run_id, "follow")
     for holder in {holder for _, holder in running}:
         notify(connection, f"asked {holder}")
 
@@ -94,9 +97,16 @@ def find_running(connection: Connection, *, owners: Collection[str]) -> list[str
 def _ask(connection: Connection, run_id: str, kind: str, *, number: int = 0, body: str) -> None:
     """Adds a request, and tells the process that runs the run."""
     connection.execute(delete(tables.run_requests).where(_q.run_id.not_in(_RUNNING)))
-    asked = {"kind": kind, "number": number, "body": body, "asked_at": time.time()}
-    add_row(connection, tables.run_requests, run_id=run_id, **asked)
+    _write_request(connection, run_id, kind, number=number, body=body)
     notify(connection, f"asked {connection.scalar(select(_r.holder).where(_r.id == run_id))}")
+
+
+def _write_request(connection: Connection, run_id: str, kind: str, *, number: int = 0, body: str = "") -> None:
+    """Adds a request in place of an earlier one."""
+    asked = {"body": body, "asked_at": time.time(), "outcome": None}
+    added = write_insert(connection.dialect.name, tables.run_requests)
+    added = added.values(run_id=run_id, kind=kind, number=number, **asked)
+    connection.execute(added.on_conflict_do_update(index_elements=[_q.run_id, _q.kind, _q.number], set_=asked))
 
 
 class Orders(NamedTuple):

@@ -204,13 +204,12 @@ def begin_run(connection: Connection, *, run: RunRecord) -> None:
     _write_run(connection.dialect.name).run(connection, make_run_row(run))
 
 
-@mark_job(is_one_way=False, landed=has_begun)
+@mark_job(is_one_way=False, landed=has_begun, is_counted=True)
 def begin_counted(connection: Connection, /, *, begin: Callable[..., Any], counted: CountedRun, **begins: Any) -> Any:
     """Like the function `begin`, and counts the run that it begins, in all processes exactly.
 
     Raises what `counted.refuse` raises; then nothing is stored. A run that `begin` returns instead is not counted.
     """
-    counters.hold(connection)
     used = counters.read(connection, counters=counted.counters, now=counted.at)
     if (taken := begin(connection, **begins)) is None:
         counted.refuse(used)
@@ -251,10 +250,9 @@ def finish_turn(
         notify(connection, f"events {run.holder}")
 
 
-@mark_job(landed=has_ended, stays=True)
+@mark_job(landed=has_ended, stays=True, is_counted=True)
 def finish_counted(connection: Connection, /, *, finish: Callable[..., None], counted: CountedRun, **ends: Any) -> None:
     """Like the function `finish`, and counts what the run used."""
-    counters.hold(connection)
     counters.add(connection, counted)
     finish(connection, **ends)
 
