@@ -15,6 +15,7 @@ from flowground.app import live_turns
 from flowground.app.endpoint import Answer
 from flowground.app.live_turns import LiveTurn
 from flowground.core.caller import LOCAL_OWNER
+from flowground.store.people import members
 from flowground.store.runs import progress
 from tests.api.calls import Api, until
 from tests.api.langflow_shapes import Frame, frames, join
@@ -149,6 +150,25 @@ async def check_told_again(api: Api, flow: str, shape: str, other: str) -> None:
         assert rest_of_other[-1:] == others[-1:] or event in ("end", "error")
         whole, part = ["".join(token[3] for token in found if token[1] == "token") for found in (others, rest_of_other)]
         assert flow != "spoken" or whole.endswith(part)
+
+
+async def test_who_sees_the_inside_no_more_is_told_nothing_of_it_again(api: Api) -> None:
+    """From memory as from the stored journal."""
+    await api.add("ada")
+    await api.share("spoken")
+    _, ada = await api.token(owner="ada")
+    body = {"input_value": "one two", "output_type": "debug"}
+    run = frames((await api.run("spoken", body, query="?stream=sse", headers=ada)).text)[0][0].partition("/")[0]
+    events = f"/api/v1/runs/{run}/events"
+    assert (await api.client.get(events, headers=ada)).status_code == 200
+    await api.runtime.store.write(members.set_role, member="ada", role="member", by="tests")
+    for _ in ("memory", "store"):
+        refused = await api.client.get(events, headers=ada)
+        assert (refused.status_code, refused.json()["code"]) == (403, "token_may_not_see")
+        api.forget_turns()
+    mine = await find_run(api, "hi", flow="spoken", headers=ada)
+    api.forget_turns()
+    assert (await api.client.get(f"/api/v1/runs/{mine}/events", headers=ada)).status_code == 200
 
 
 @pytest.mark.parametrize(("most", "length", "kept"), [(62_000, 1, [False] * 3 + [True] * 3), (200_000, 10_000, None)])
