@@ -466,7 +466,8 @@ class Switches:
                 self._looking = asyncio.ensure_future(self._look_again())
 
     async def _look_again(self) -> None:
-        while self._is_due:  # or again, where something was asked during the look
+        self._is_due = True
+        while self._is_due:  # again where something was asked during the look
             async with self._lock:
                 self._is_due = False
                 await self._look()
