@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -24,7 +25,7 @@ from tests import run_rows
 from tests.acting import ASKING_FIRST, SUM
 from tests.api.serving import serving
 from tests.browser import Browser
-from tests.chat_socket import TalkHere, join_texts, open_chat, read_text
+from tests.chat_socket import ChatSocket, TalkHere, join_texts, open_chat, read_text
 from tests.in_process import runtime_of
 from tests.open_page import flow_text
 from tests.run_rows import now
@@ -68,6 +69,29 @@ def test_an_answer_of_another_server_grows_to_its_end(servers: Pair) -> None:
             page.read_until("ended")
         assert read_text(there.told, ended) == join_texts(here.told)[ended["messages"][0]["id"]]
         assert there.ask("Thanks") == "You said: Thanks"
+
+
+def test_of_two_messages_at_once_one_is_asked(servers: Pair) -> None:
+    """Whichever server takes them; the other's text is given back."""
+    browsers = [Browser(server.url) for server in servers]
+    session = str(uuid4())
+    for number in range(1, 6):
+        with open_chat(browsers[0], "long") as here, open_chat(browsers[1], "long") as there:
+            said = here.show(session)["messages"]
+            assert [one["role"] for one in said] == ["user", "assistant"] * (number - 1)
+            there.show(session)
+            named = [(page, page.say("Go")) for page in (here, there)]
+            outcomes = {page: read_outcome(page, name) for page, name in named}
+            assert sorted(outcomes.values()) == ["refused", "started"]
+            asked = here if outcomes[here] == "started" else there
+            assert asked.stop()["messages"][0]["state"] == "stopped"
+
+
+def read_outcome(page: ChatSocket, name: str) -> str:
+    """What became of the page's message of this name."""
+    while (told := page.read_until("started", "refused")).get("id") != name:
+        pass
+    return str(told["type"])
 
 
 def test_it_is_stopped_from_there(servers: Pair) -> None:

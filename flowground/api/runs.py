@@ -129,10 +129,7 @@ _DECIDE: dict[str, Any] = {"content": {"application/json": {"schema": DecisionBo
     openapi_extra={"requestBody": _DECIDE | {"required": True}},
 )
 async def decide(request: Request, run_id: str) -> dict[str, Any]:
-    """Allows or refuses a call of a tool that waits. What the run is at then; it goes on by itself.
-
-    Where another process runs it, that is told, which takes two seconds at most.
-    """
+    """Allows or refuses a call of a tool that waits, in any process. What the run is at then; it goes on by itself."""
     limits = request.app.state.runtime().settings.limits
     body = await read_body(request, limit=_DECISION_BYTES, max_wait=limits.request_seconds)
     request.state.caller = None  # look the token up again: it may have been revoked while the body arrived

@@ -107,6 +107,15 @@ class AuthorizedRequest:
     run_id: str = ""
     """The run that holds a place; "" while none does."""
 
+    @property
+    def exclusive(self) -> str | None:
+        """What only one running run may have, in all processes: a visitor, or a person's conversation; None for runs of
+        programs."""
+        if not isinstance(self.asker, PersonChatting):
+            return None
+        owner = str(self.caller.owner)
+        return owner if self.caller.kind == "visitor" else f"{owner} {self.wired.id} {self.asker.session_id}"
+
     async def acquire(self, request: RunRequest, left: Leaving | None = None) -> None:
         """Waits for a place for the run of `request`. Until it is released, the end of the caller's rights ends the
         run.

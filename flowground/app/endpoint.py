@@ -159,7 +159,8 @@ class Answer(Generic[AnyRequest]):
         runtime = self.runtime
         if self.turn:
             return self.turn.follow()
-        count, chats = self.place.count if self.place else None, runtime.running.chats if self.may_ask else None
+        count, exclusive = (self.place.count, self.place.exclusive) if self.place else (None, None)
+        chats = runtime.running.chats if self.may_ask else None
         return take_turn(
             self.caller,
             self.wired,
@@ -167,7 +168,7 @@ class Answer(Generic[AnyRequest]):
             running=runtime.running,
             models=runtime.models,
             settings=runtime.settings,
-            terms=TurnTerms(runtime.switches.refuse, count, repeatable, chats, runtime.stop_error),
+            terms=TurnTerms(runtime.switches.refuse, count, repeatable, chats, runtime.stop_error, exclusive),
             outside=runtime.reach.outside,
             journal=journal,
         )

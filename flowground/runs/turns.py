@@ -127,7 +127,7 @@ class TurnTerms:
 
     `repeatable` takes an idempotency key; where another run has the key, the turn raises IdempotencyKeyTaken and stores
     nothing. `chats` has what the person allowed before; None: nobody can be asked to allow calls of tools. `stop_error`
-    makes the error of a turn that is cancelled.
+    makes the error of a turn that is cancelled. `exclusive`: as of `RunRecord`.
     """
 
     refuse: Callable[[WiredFlow], None] = lambda _: None
@@ -135,6 +135,7 @@ class TurnTerms:
     repeatable: RepeatableRun | None = None
     chats: ChatAllowances | None = None
     stop_error: Callable[[], FlowgroundError] = RunStopped
+    exclusive: str | None = None
 
 
 @dataclass(slots=True)
@@ -235,9 +236,12 @@ class TurnRecord:
         self.running.add(self.turn.run_id, self)
 
     async def _write_begin(self, begin: Callable[..., Any], begun: Mapping[str, Any]) -> Any:
-        """Has this function store the begin. Raises RunLimitReached where runs that began meanwhile reached a limit."""
+        """Has this function store the begin. Raises RunLimitReached where runs that began meanwhile reached a limit,
+        AnswerUnfinished where another run has what only one may have."""
         if self.terms.count and (counted := self.terms.count.begin()):
             return await self.store.write(turns.begin_counted, begin=begin, counted=counted, **begun)
+        if self.terms.exclusive:
+            return await self.store.write(turns.begin_exclusive, begin=begin, **begun)
         return await self.store.write(begin, **begun)
 
     async def _begin_version(self, version_of: str, begun: Mapping[str, Any]) -> None:
@@ -444,6 +448,7 @@ class TurnRecord:
             holder=self.running.holder,
             counts=self.counts,
             token=self.caller.id if self.caller.kind == "token" else None,
+            exclusive=self.terms.exclusive,
             **more,
         )
 

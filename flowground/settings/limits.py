@@ -14,7 +14,7 @@ class RunBounds(ConfigSection):
     runs_per_minute: int = Field(
         0, ge=0, description="Runs a minute, which begins with its first run; 0 here and below: no limit."
     )
-    runs_at_once: int = Field(0, ge=0, description="Runs at once, in one process.")
+    runs_at_once: int = Field(0, ge=0, description="Runs at once.")
     tokens_per_day: int = Field(
         0,
         ge=0,

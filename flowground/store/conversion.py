@@ -156,10 +156,10 @@ def _put_aside(connection: Connection) -> None:
     """Renames the tables; their indexes, whose names the new ones get, are dropped or renamed."""
     named = ", ".join(f"'{name}'" for name in _PUT_ASIDE)
     if connection.dialect.name == "sqlite":
-        found = f"SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ({named})"  # noqa: S608
+        found = f"SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ({named})"  # noqa: S608 - names of ours
         change = "DROP INDEX {0}"
     else:
-        found = f"SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename IN ({named})"  # noqa: S608
+        found = f"SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename IN ({named})"  # noqa: S608 - names of ours
         change = "ALTER INDEX {0} RENAME TO before_{0}"
     for (index,) in connection.exec_driver_sql(found).all():
         connection.exec_driver_sql(change.format(index))
@@ -179,7 +179,7 @@ def _copy(connection: Connection, table: Table, where: str) -> None:
             " JOIN sessions s ON s.owner = o.owner AND s.session_id = o.session_id AND s.flow_id = o.flow_id"
         )
     pinned = "ON CONFLICT DO NOTHING" if table is tables.session_pins else ""  # of sessions that became one
-    connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) SELECT {read} FROM {source} WHERE {where} {pinned}")  # noqa: S608
+    connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) SELECT {read} FROM {source} WHERE {where} {pinned}")  # noqa: S608 - names of ours
 
 
 def _copy_messages(connection: Connection) -> None:

@@ -18,7 +18,17 @@ from flowground.store.migration_steps import MIGRATIONS, Migration
 
 BASELINE = "baseline"
 """What `migrations` has of a database of this schema; earlier releases refuse it."""
-ADDITIONS: tuple[Migration, ...] = ()
+
+
+def a001_exclusive(connection: Connection) -> None:
+    """One answer at a time is a column, which pages fill."""
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN exclusive TEXT")
+    connection.exec_driver_sql(
+        "CREATE UNIQUE INDEX runs_exclusive ON runs (exclusive) WHERE exclusive IS NOT NULL AND status = 'running'"
+    )
+
+
+ADDITIONS: tuple[Migration, ...] = (a001_exclusive,)
 _LOCK = 0x666C6F77
 """The name of PostgreSQL's advisory lock: any number that every Flowground agrees on."""
 
@@ -70,7 +80,7 @@ def _read_names(connection: Connection, table: str) -> set[str]:
 
 def _record(connection: Connection, table: str, names: Iterable[str]) -> None:
     for name in names:
-        connection.execute(text(f"INSERT INTO {table} VALUES (:name, :at)"), {"name": name, "at": time.time()})  # noqa: S608
+        connection.execute(text(f"INSERT INTO {table} VALUES (:name, :at)"), {"name": name, "at": time.time()})  # noqa: S608 - names of ours
 
 
 def write_and_delete(connection: Connection) -> None:

@@ -36,6 +36,7 @@ LASTING = f"updated_at - created_at > {LASTING_SECONDS}"
 some time."""
 RUNNING = "status = 'running'"
 """The condition of the index `runs_running`; `IS_RUNNING` is the same in queries."""
+EXCLUSIVE = f"exclusive IS NOT NULL AND {RUNNING}"
 UNSENT = "message IS NULL"
 _EXPLAINED = "explained_at IS NOT NULL"
 _DECIDED = "decided_at IS NOT NULL"
@@ -364,12 +365,15 @@ runs = make_table(
     *allow(Text, "error_code"),
     *need(Boolean, "streamed"),
     # `counted_as` (person, token or visitor) and `came_from` (a digest of a visitor's address) are filled where limits
-    # count by them. `cost` is what its models cost, where prices were given.
+    # count by them. `cost` is what its models cost, where prices were given. `exclusive` is what only one running run
+    # may have: of a page, its conversation or visitor.
     *allow(Text, "holder", "token", "counted_as", "came_from"),
     *allow(Double, "cost"),
+    *allow(Text, "exclusive"),
     Index("runs_recent", "flow_id", "started_at"),
     Index("runs_of_owner", "owner", "flow_id", "started_at"),
     Index("runs_running", "holder", **narrow_index(RUNNING)),
+    Index("runs_exclusive", "exclusive", unique=True, **narrow_index(EXCLUSIVE)),
 )
 
 counters = make_table(

@@ -85,7 +85,8 @@ class RunRecord:
     """One run's facts. `seconds` is wall time, 0 while the run runs; `error_code` is the failure's stable word.
 
     `token` is the id of the token that began the run; None for runs from a page. `holder` is the id of the process that
-    runs it (`store.ProcessLock`); None for runs that no process holds. A run whose process died is "interrupted", and
+    runs it (`store.ProcessLock`); None for runs that no process holds. While a run runs, no other begins that has the
+    same in `exclusive`; it is not read again. A run whose process died is "interrupted", and
     has the error code "finished_late" where its answer was stored after all.
     """
 
@@ -103,6 +104,7 @@ class RunRecord:
     holder: str | None = None
     token: str | None = None
     counts: RunCounts = RunCounts()
+    exclusive: str | None = None
 
 
 def list_file_names(message: StoredMessage) -> list[str]:
@@ -181,6 +183,7 @@ def make_run_row(run: RunRecord) -> BoundValues:
         "counted_as": run.counts.counted_as,
         "came_from": run.counts.came_from,
         "cost": run.counts.cost,
+        "exclusive": None if run.exclusive is None else make_storable(run.exclusive),
     }
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from flowground.core.errors import AnswerUnfinished
 from flowground.core.values import SentFile
 from flowground.store import tables
 from flowground.store.runs import counters
@@ -142,6 +143,21 @@ def _write_run(database: str) -> Statement:
     )
 
 
+@cache
+def _write_exclusive(database: str) -> Statement:
+    """The statement that adds a run and gives its id; nothing where another has what only one may have."""
+    return Statement(write_insert(database, tables.runs).on_conflict_do_nothing().returning(_r.id))
+
+
+def _add_run(connection: Connection, run: RunRecord) -> None:
+    """Stores a run that begins. Raises AnswerUnfinished where another has what only one may have."""
+    kind, row = connection.dialect.name, make_run_row(run)
+    if run.exclusive is None:
+        _write_run(kind).run(connection, row)
+    elif not _write_exclusive(kind).fetch(connection, row):
+        raise AnswerUnfinished
+
+
 _ADD_REQUEST = Statement(insert_in_session(insert(tables.run_contents), ["run_id", "request"]))
 
 
@@ -193,7 +209,7 @@ def begin_turn(
         if files:
             send_files(connection, files=files, message=message.id, owner=owner, flow_id=flow_id)
     if run:
-        _write_run(connection.dialect.name).run(connection, make_run_row(run))
+        _add_run(connection, run)
     if run and request:
         _ADD_REQUEST.run(connection, {**here, "run_id": run.id, "request": request})
 
@@ -201,7 +217,13 @@ def begin_turn(
 @mark_job(landed=has_begun)
 def begin_run(connection: Connection, *, run: RunRecord) -> None:
     """Stores a run that begins, without any message, for turns that are not kept."""
-    _write_run(connection.dialect.name).run(connection, make_run_row(run))
+    _add_run(connection, run)
+
+
+@mark_job(is_one_way=False, landed=has_begun)
+def begin_exclusive(connection: Connection, /, *, begin: Callable[..., None], **begins: Any) -> None:
+    """Like the function `begin`, of a run that is `exclusive`. Raises AnswerUnfinished; then nothing is stored."""
+    begin(connection, **begins)
 
 
 @mark_job(is_one_way=False, landed=has_begun, is_counted=True)

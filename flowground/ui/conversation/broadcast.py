@@ -17,6 +17,7 @@ from flowground.app.live_turns import LiveTurn
 from flowground.app.runs_elsewhere import RunElsewhere
 from flowground.core.citations import LONGEST_MARK, describe_passages, find_cited, keep_passages
 from flowground.core.errors import (
+    AnswerUnfinished,
     EndedByAdmin,
     FlowgroundError,
     InvalidRequest,
@@ -360,8 +361,8 @@ class TurnBroadcast:
             for viewer in viewers:
                 if isinstance(self.turn, LiveTurn):
                     viewer.refuse(self.turn, why)
-                else:  # it ended before anything of it was known here
-                    viewer.send_behind()
+                if isinstance(self.turn, RunElsewhere) or isinstance(why, AnswerUnfinished):
+                    viewer.send_behind()  # another process's run is here, or ended before anything of it was known
                 viewer.record_end(self.turn)
             return
         self.is_over, self._error = True, error
