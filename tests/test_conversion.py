@@ -20,7 +20,7 @@ from flowground.store.connections import Database
 from flowground.store.migration_steps import MIGRATIONS
 from flowground.store.migrations import ADDITIONS
 from flowground.store.people import members, tokens
-from flowground.store.runs import conversations, feedback, progress, session_lists, shared_chats
+from flowground.store.runs import conversations, erasing, feedback, progress, session_lists, shared_chats
 from flowground.store.schema import migrate
 from tests.acting import ACTING
 from tests.people import HASHED, PASSWORD
@@ -133,11 +133,13 @@ async def test_what_the_first_releases_wrote_is_read_as_what_is_written_now(url:
             row_of("messages", id="told!", run_id="told", role="assistant", text="A", trace=steps),
             *(row_of("messages", id=key, session=key, text=f"by {key}") for key in "xy"),
             row_of("messages", id="broken!", run_id="broken", role="assistant", text="It broke.", state="failed"),
+            row_of("messages", id="odd!", run_id="told", role="assistant", text="Odd", trace='[["In"]]'),
         ],
         "turn_overrides": [{"message_id": "told?", "overrides": '{"A": {"b": 1}}'}],
         "run_contents": [{"run_id": "alive", "session": "s", "answers": '{"alive!": "So far"}'}],
         "members": [{"name": "ann", "display_name": "Ann", "role": "member", "active": True, "created_at": 1}],
         "config_entries": [{"name": "eve", "fingerprint": "x", "present": False}],
+        "forgotten_to": [{"what": "run_contents", "position": 99}],
         "audit": [{"at": 1, "actor": "x", "action": "member.removed", "subject": "bob"}],
         "removals": [{"pseudonym": "p", "owners": "[]", "words": "[]", "made_at": 1, "looked_at": 2}],
         "presets": [{"owner": "member:ann", "flow_id": "talk", "name": "n", "overrides": "{}", "changed_at": 1}],
@@ -156,6 +158,7 @@ async def test_what_the_first_releases_wrote_is_read_as_what_is_written_now(url:
         told = {one.id: one for one in list_messages(connection, **here)}
         trace = [(one.component_id, one.status, one.text, one.usage is None) for one in told["told!"].trace]
         assert trace == [("In", "done", "Q told", True), ("Out", "failed", "A", False)]
+        assert (told["odd!"].text, told["odd!"].trace) == ("Odd", ())
         assert (told["broken!"].text, told["broken!"].error) == ("", "It broke.")
         assert (told["alive!"].text, told["alive!"].state) == ("So far", "interrupted")
         programs = list_messages(connection, **here | {"owner": conversations.list_owners("ann")[1], "session_id": "p"})
@@ -168,6 +171,8 @@ async def test_what_the_first_releases_wrote_is_read_as_what_is_written_now(url:
         assert len(connection.execute(select(tables.used_ids)).all()) == 1
         assert connection.scalars(select(tables.idempotency_keys.c.id)).all() == ["alive"]
         assert connection.scalars(select(tables.config_entries.c.role)).all() == ["member"]
+        assert erasing.forget_contents(connection, before=2.0) > 0, "what was too old is found again"
+        assert {one.id: one for one in list_messages(connection, **here)}["told!"].trace == ()
 
 
 def test_a_converted_database_is_one_that_was_made_new(url: str) -> None:

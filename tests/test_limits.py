@@ -151,6 +151,7 @@ async def test_who_gets_another_name_takes_what_they_used_with_them(store: Store
     counted = limits(store, Clock(), public={"runs_per_minute": 3})
     for _ in range(3):
         await begin(counted, old)
+    await begin(counted, new)
     await store.write(transcripts.hand_over, old=str(old.owner), new=str(new.owner), by="tests")
     await begin(counted, old)
     assert (await refusal(counted, new)).code == "rate_limited"
