@@ -197,6 +197,32 @@ def test_a_stream_is_resumed_at_another_process(two: tuple[RawClient, RawClient]
     assert read_told(requests.get(address, headers=headers, timeout=60).text) == whole
 
 
+def test_a_stream_that_its_server_cut_is_read_elsewhere_with_the_same_end(database: str, tmp_path: Path) -> None:
+    config = {"database": database, "limits": {"shutdown_seconds": 0.2}}
+    with ExitStack() as stack:
+        apps = (AppServer(tmp_path / name, flows=FLOWS, config=config) for name in ("one", "two"))
+        first, second = (RawClient(stack.enter_context(app)) for app in apps)
+        heard = b""
+        with first.sent(request(first, "long", "?stream=sse", key="k")) as connection, ThreadPoolExecutor(1) as threads:
+            while b"event: token" not in heard:
+                heard += connection.recv(512)
+            stopped = threads.submit(first.server.stop)
+            while piece := connection.recv(4096):
+                heard += piece
+            stopped.result()
+        run = re.findall(rb"id: ([\w-]+)/1\n", heard)[0].decode()
+        address, headers = f"{second.server.url}/api/v1/runs/{run}/events", {"x-api-key": first.key}
+        told = split(heard)[1].decode()
+        again = requests.get(address, headers=headers, timeout=60).text
+        (heard_text, kept_text) = (
+            next(one[3] for one in read_told(text) if one[1] == "token") for text in (told, again)
+        )
+        assert kept_text.startswith(heard_text), "a word may be kept that was not sent any more"
+        ends = [text.partition("event: error")[2].strip() for text in (told, again)]
+        assert ends[0] == ends[1]
+        assert '"code": "shutting_down"' in ends[0]
+
+
 def test_a_run_of_another_process_is_waited_for(database: str, tmp_path: Path) -> None:
     config = {"database": database, "limits": {"resume_seconds": 1}}
     with (
