@@ -2,18 +2,19 @@
 
 Sessions get numbers, steps and actions of answers become journals, and what stood beside them in several shapes stands
 in one. Messages are read in batches, so that memory does not grow with the database; all is one transaction, which
-needs as much room again as the database has. This module, `migrations` and `migration_steps` go with 1.0.
+needs as much room again as the database has. What releases added to it since it was made is found by looking at its
+tables. This module goes with 1.0.
 """
 
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, text
+from sqlalchemy import Connection, Double, MetaData, Table, Text, insert, inspect, select, text
 
 from flowground.core.events import (
     Action,
@@ -30,8 +31,6 @@ from flowground.core.events import (
 )
 from flowground.core.messages import FallbackUse, Usage
 from flowground.store import tables
-from flowground.store.migration_steps import MIGRATIONS
-from flowground.store.migrations import ADDITIONS
 from flowground.store.runs.journals import VERSION, encode_events, write_journal
 from flowground.store.runs.records import TRACE_CHARS, StoredMessage
 from flowground.store.sql import read_moment
@@ -44,6 +43,14 @@ _MADE_ANEW = (
 )
 """The tables that are made anew, each after those that it refers to."""
 _PUT_ASIDE = [*(table.name for table in _MADE_ANEW), "turn_overrides"]
+_OLD = MetaData()
+"""Columns that are converted, and that the tables have no more."""
+Table("messages", _OLD, *tables.allow(Text, "steps", "trace", "timeline", "actions"))
+Table("run_contents", _OLD, *tables.allow(Text, "answers"))
+Table("turn_overrides", _OLD, *tables.allow(Text, "message_id", "overrides"))
+Table("removals", _OLD, *tables.allow(Double, "looked_at"))
+_FILLED = {"audience": "NOT NULL DEFAULT 'organization'", "api": "NOT NULL DEFAULT FALSE"}
+"""What columns of tables that are not made anew have in older rows."""
 _BATCH = 20_000
 """Messages that are copied at once."""
 _STEPS_AT_ONCE = 500
@@ -74,7 +81,15 @@ _MENDED = (
         SELECT m.run_id FROM journals JOIN messages m ON m.position = journals.message WHERE m.run_id IS NOT NULL
     )
     """,
-    "DROP TABLE presets",
+    *(
+        f"DROP TABLE IF EXISTS {table}"
+        for table in (
+            *("presets", "stop_requests", "passed_decisions", "waiting_calls", "knowledge_words", "knowledge_vectors"),
+            *("knowledge_passages", "knowledge_files", "knowledge_indexes"),
+        )
+    ),
+    "DROP INDEX IF EXISTS runs_counted",
+    "DROP INDEX IF EXISTS runs_from",
     "DELETE FROM forgotten_to",  # positions of deleted messages are given again
     "UPDATE tokens SET sees = COALESCE(sees, 'inside'), sets = COALESCE(sets, 'unprotected')",
     # What a person's token had said belonged to that token.
@@ -118,11 +133,9 @@ _SAID = text("""
 """)
 
 
-def convert(connection: Connection, *, seen: Collection[str]) -> None:
-    """Runs the migrations that the database has not `seen`, and converts the tables that the last one left."""
-    for step in (*MIGRATIONS, *ADDITIONS):
-        if step.__name__ not in seen:
-            step(connection)
+def convert(connection: Connection) -> None:
+    """Converts the tables that a release before 0.1.0 left, whichever it was."""
+    _complete(connection)
     for statement in _MENDED:
         connection.exec_driver_sql(statement)
     _remember_removed(connection)
@@ -141,6 +154,22 @@ def convert(connection: Connection, *, seen: Collection[str]) -> None:
     _write_journals(connection)
     for name in reversed(_PUT_ASIDE):
         connection.exec_driver_sql(f"DROP TABLE before_{name}")
+
+
+def _complete(connection: Connection) -> None:
+    """Adds what the last release before 0.1.0 had: the tables, columns and indexes that the database lacks."""
+    for table in (*tables.metadata.tables.values(), *_OLD.tables.values()):
+        if table.name in _PUT_ASIDE:
+            connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {table.name} (session TEXT)")
+        else:
+            table.create(connection, checkfirst=True)
+        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = f"{column.type.compile(connection.dialect)} {_FILLED.get(column.name, '')}"
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}")
+        for index in () if table.name in _PUT_ASIDE else table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 def _remember_removed(connection: Connection) -> None:

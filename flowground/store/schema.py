@@ -6,7 +6,7 @@ time.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, text
@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, text
 from flowground.core.errors import ConfigError
 from flowground.store import tables
 from flowground.store.conversion import convert
-from flowground.store.migration_steps import MIGRATIONS, Migration
 
+Migration = Callable[[Connection], None]
 BASELINE = "baseline"
 """What `migrations` has of a database of this schema; earlier releases refuse it."""
 
@@ -47,22 +47,21 @@ def migrate(engine: Engine, additions: Sequence[Migration] = ADDITIONS) -> bool:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
         done, added = _read_names(connection, "migrations"), _read_names(connection, "additions")
-        if unknown := sorted(done - {BASELINE, *(step.__name__ for step in MIGRATIONS)}):
+        if unknown := sorted(name for name in done - {BASELINE} if not name.startswith("m0")):
             raise ConfigError(
                 f"database: written by a newer version of Flowground ({unknown[-1]})",
                 hint="Update Flowground, or name another database.",
             )
-        if not done:
-            tables.metadata.create_all(connection, checkfirst=False)
-            _record(connection, "migrations", [BASELINE])
+        if BASELINE not in done:
+            if done:
+                convert(connection)
+                for table in ("migrations", "additions"):
+                    connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - names of ours
+            else:
+                tables.metadata.create_all(connection, checkfirst=False)
             added = {step.__name__ for step in additions}
-            _record(connection, "additions", added)
-        elif BASELINE not in done:
-            convert(connection, seen=done | added)
-            for table in ("migrations", "additions"):
-                connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - names of ours
             _record(connection, "migrations", [BASELINE])
-            added = set()
+            _record(connection, "additions", added)
         for step in additions:
             if step.__name__ not in added:
                 step(connection)
