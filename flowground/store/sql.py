@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     LargeBinary,
+    Select,
     Table,
     and_,
     bindparam,
@@ -39,6 +40,7 @@ CHANNEL = "flowground"
 """PostgreSQL's channel of notices between processes."""
 BoundValues = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
+Item = TypeVar("Item")
 _MOST_WORDS = 5
 
 
@@ -87,6 +89,14 @@ def write_insert(database: str, table: Table) -> Any:
 def has_row(connection: Connection, *where: ColumnElement[bool]) -> bool:
     """Whether a row meets all of these conditions."""
     return connection.execute(select(literal_column("1")).where(*where).limit(1)).first() is not None
+
+
+def fetch_page(
+    connection: Connection, wanted: Select[Any], read: Callable[[Any], Item], *, limit: int, offset: int = 0
+) -> tuple[list[Item], int]:
+    """A page of these rows, each made a value, and the number on all pages."""
+    count = connection.scalar(wanted.with_only_columns(func.count(), maintain_column_froms=True).order_by(None))
+    return [read(row) for row in connection.execute(wanted.limit(limit).offset(offset))], count or 0
 
 
 def has_words(connection: Connection, words: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:

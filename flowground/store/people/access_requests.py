@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from flowground.core.caller import Owner
 from flowground.store import audit, publications, tables
 from flowground.store.people.identities import everyone
 from flowground.store.publications import Sharing
-from flowground.store.sql import add_row, has_words, make_storable, read_moment
+from flowground.store.sql import add_row, fetch_page, has_words, make_storable, read_moment
 
 RequestState = Literal["open", "approved", "denied"]
 NOTE_CHARS = 500
@@ -97,9 +97,8 @@ def find_page(
         askers = select(_e.id).where(has_words(connection, one.word, _e.name, _e.display_name))
         in_request = has_words(connection, one.word, _r.note, _r.member)
         wanted.append(or_(in_request, _r.member.in_(askers), _r.flow_id.in_(list(one.flows))))
-    count = connection.scalar(select(func.count()).select_from(tables.access_requests).where(*wanted))
-    found = select(*_COLUMNS).where(*wanted).order_by(_r.created_at, _r.id).limit(limit).offset(offset)
-    return [_read_request(row) for row in connection.execute(found)], count or 0
+    found = select(*_COLUMNS).where(*wanted).order_by(_r.created_at, _r.id)
+    return fetch_page(connection, found, _read_request, limit=limit, offset=offset)
 
 
 def list_requests(connection: Connection, *, member: str) -> list[tuple[AccessRequest, RequestState]]:
@@ -144,10 +143,6 @@ def approve(connection: Connection, *, request_id: str, flow_id: str, by: str) -
         return True
     publications.change(connection, flow_id=flow_id, sharing=sharing, by=by)
     return True
-
-
-def forget(connection: Connection, *, member: str) -> None:
-    connection.execute(delete(tables.access_requests).where(_r.member == member))
 
 
 def _read_request(row: Any) -> AccessRequest:

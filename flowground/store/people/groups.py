@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, literal_column, 
 from flowground.core.errors import InvalidRequest
 from flowground.core.words import read_name
 from flowground.store import audit, publications, tables
-from flowground.store.sql import add_row, has_row, has_words, mark_rights_change, write_insert
+from flowground.store.sql import add_row, fetch_page, has_row, has_words, mark_rights_change, write_insert
 
 NAME_CHARS = 60
 _g = tables.member_groups.c
@@ -88,9 +88,7 @@ def find_page(
     wanted = [has_words(connection, words.casefold(), _g.folded)]
     wanted += [] if having is None else [_has_member(having)]
     wanted += [] if lacking is None else [~_has_member(lacking)]
-    count = connection.scalar(select(func.count()).select_from(tables.member_groups).where(*wanted))
-    rows = connection.execute(_GROUPS.where(*wanted).limit(limit).offset(offset))
-    return [Group(*row) for row in rows], count or 0
+    return fetch_page(connection, _GROUPS.where(*wanted), lambda row: Group(*row), limit=limit, offset=offset)
 
 
 def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Group]:
@@ -116,11 +114,6 @@ def list_names_of(connection: Connection, *, members: Collection[str]) -> dict[s
     for member, name in found:
         names.setdefault(member, []).append(name)
     return names
-
-
-def forget_member(connection: Connection, *, member: str) -> None:
-    """Removes a person from every group."""
-    connection.execute(delete(tables.group_members).where(_m.member == member))
 
 
 def _has_member(member: str) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ Members of config.yaml are changed in the file (`config_entries`).
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, literal_column, or_, select, true, update
@@ -13,10 +14,10 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, lit
 from flowground.core.caller import LOCAL_OWNER, Owner, Role
 from flowground.core.errors import InvalidRequest, NotAllowed
 from flowground.store import audit, publications, tables
-from flowground.store.people import access_requests, groups, identities, removals, sign_ins, tokens
+from flowground.store.people import identities, removals, sign_ins, tokens
 from flowground.store.publications import Sharing
 from flowground.store.runs import transcripts
-from flowground.store.sql import add_row, has_row, has_words, make_storable, mark_rights_change
+from flowground.store.sql import add_row, fetch_page, has_row, has_words, make_storable, mark_rights_change
 
 MemberSource = Literal["config", "database"]
 _ACCOUNT_CREATED = "account_created"
@@ -103,7 +104,7 @@ def add_first(connection: Connection, /, *, by: str, shares: str | None, **accou
 
 def find(connection: Connection, *, member: str) -> Member | None:
     row = connection.execute(MEMBERS.where(_e.id == member)).first()
-    return read_member(row) if row else None
+    return _read_member(row) if row else None
 
 
 def find_named(connection: Connection, *, name: str) -> Member | None:
@@ -119,23 +120,18 @@ def find_login(connection: Connection, *, name: str) -> tuple[Member | None, str
 
 def list_members(connection: Connection) -> list[Member]:
     """All members by name."""
-    return [read_member(row) for row in connection.execute(MEMBERS.order_by(_e.name))]
+    return [_read_member(row) for row in connection.execute(MEMBERS.order_by(_e.name))]
 
 
 def find_page(connection: Connection, *, wanted: MemberFilter, limit: int, offset: int = 0) -> tuple[list[Member], int]:
     """A page of members by name, and the number on all pages."""
-    return _read_page(connection, and_(*_is_wanted(connection, wanted)), limit, offset)
+    found = MEMBERS.where(*_is_wanted(connection, wanted)).order_by(_e.name)
+    return fetch_page(connection, found, _read_member, limit=limit, offset=offset)
 
 
 def find_openers(connection: Connection, *, sharing: Sharing, limit: int) -> tuple[list[Member], int]:
     """The first members by name who may open a flow shared like this, and the number of all."""
-    return _read_page(connection, _may_open(sharing), limit, 0)
-
-
-def _read_page(connection: Connection, which: ColumnElement[bool], limit: int, offset: int) -> tuple[list[Member], int]:
-    found = connection.execute(MEMBERS.where(which).order_by(_e.name).limit(limit).offset(offset))
-    count = connection.scalar(select(func.count()).select_from(identities.everyone).where(which))
-    return [read_member(row) for row in found], count or 0
+    return fetch_page(connection, MEMBERS.where(_may_open(sharing)).order_by(_e.name), _read_member, limit=limit)
 
 
 def find_group_members(
@@ -149,14 +145,13 @@ def find_group_members(
     if words.split():
         known = found.join_from(tables.group_members, identities.everyone, _e.id == _g.member)
         found = known.where(has_words(connection, words, *_NAMES))
-    count = connection.scalar(select(func.count()).select_from(found.subquery()))
-    return list(connection.scalars(found.order_by(_g.member).limit(limit).offset(offset))), count or 0
+    return fetch_page(connection, found.order_by(_g.member), itemgetter(0), limit=limit, offset=offset)
 
 
 def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Member]:
     """The existing members of these ids, by name."""
     found = connection.execute(MEMBERS.where(_e.id.in_(list(ids))).order_by(_e.name))
-    return [read_member(row) for row in found]
+    return [_read_member(row) for row in found]
 
 
 def _may_open(sharing: Sharing) -> ColumnElement[bool]:
@@ -300,8 +295,8 @@ def forget(connection: Connection, *, member: str, by: str) -> None:
     The id is never used again, so nobody inherits from the member.
     """
     publications.forget(connection, kind="member", name=member)
-    groups.forget_member(connection, member=member)
-    access_requests.forget(connection, member=member)
+    for column in (tables.group_members.c.member, tables.access_requests.c.member):
+        connection.execute(delete(column.table).where(column == member))
     end_rights(connection, member=member, by=by)
     removals.begin_removal(connection, member=member)
     identities.end(connection, member=member)
@@ -317,7 +312,6 @@ def end_rights(connection: Connection, *, member: str, by: str) -> None:
     tokens.revoke_all(connection, owner=member, by=by)
 
 
-def read_member(row: Any) -> Member:
-    """The member of a row of `MEMBERS`."""
+def _read_member(row: Any) -> Member:
     member, name, display_name, email, role, active, source, password_of = row
     return Member(member, name, display_name, email, role, password_of is not None, source, bool(active))

@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, inser
 from flowground.core.caller import LOCAL_OWNER, Owner, Role
 from flowground.store import audit, tables
 from flowground.store.people.identities import select_present_role
-from flowground.store.sql import Statement, add_row, has_row, has_words, mark_rights_change, read_moment
+from flowground.store.sql import Statement, add_row, fetch_page, has_row, has_words, mark_rights_change, read_moment
 
 WINDOW_SECONDS = 300.0
 """How long a wrong password counts."""
@@ -117,12 +117,12 @@ def find_page(
     all pages."""
     is_theirs = (_s.member == member) & _s.revoked_at.is_(None) & (_s.expires_at > time.time())
     wanted = is_theirs & has_words(connection, words, func.coalesce(_s.agent, ""))
-    found = select(_s.id, _s.created_at, _s.expires_at, _s.agent).where(wanted)
-    rows = connection.execute(found.order_by(_s.created_at.desc(), _s.id).limit(limit).offset(offset))
-    count = connection.scalar(select(func.count()).select_from(tables.sign_ins).where(wanted))
-    return [
-        BrowserSignIn(key, read_moment(created), read_moment(expires), agent) for key, created, expires, agent in rows
-    ], count or 0
+    found = select(_s.id, _s.created_at, _s.expires_at, _s.agent).where(wanted).order_by(_s.created_at.desc(), _s.id)
+    return fetch_page(connection, found, _read_sign_in, limit=limit, offset=offset)
+
+
+def _read_sign_in(row: Any) -> BrowserSignIn:
+    return BrowserSignIn(row.id, read_moment(row.created_at), read_moment(row.expires_at), row.agent)
 
 
 @mark_rights_change

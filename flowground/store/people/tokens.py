@@ -24,6 +24,7 @@ from flowground.store import audit, tables
 from flowground.store.people.identities import select_present_role
 from flowground.store.sql import (
     Statement,
+    fetch_page,
     has_row,
     has_words,
     mark_job,
@@ -68,9 +69,9 @@ class StoredToken:
     revoked_at: datetime | None
     last_used_at: datetime | None
     uses: int
+    sees: Sees
+    sets: Sets
     owner_role: Role | None = None
-    sees: Sees = "inside"
-    sets: Sets = "unprotected"
 
     @property
     def is_in_force(self) -> bool:
@@ -133,10 +134,7 @@ def find(connection: Connection, *, secret: str) -> StoredToken | None:
 def find_any(connection: Connection, *, secret: str) -> StoredToken | None:
     """Like `find`, but expired and revoked tokens too, to explain why one is refused."""
     found = _FIND.fetch(connection, {"hash": hash_secret(secret)}) if _SHAPE.match(secret) else ()
-    if not found:
-        return None
-    *columns, role = found[0]
-    return _read_token(columns, owner_role=role)
+    return _read_token(found[0]) if found else None
 
 
 def list_tokens(connection: Connection, *, owner: str | None = None, everyone: bool = False) -> list[StoredToken]:
@@ -151,10 +149,8 @@ def find_page(
     connection: Connection, *, only: TokenFilter, limit: int, offset: int = 0
 ) -> tuple[list[StoredToken], int]:
     """A page of the matching tokens, newest first; and the number on all pages."""
-    wanted = list(_find_wanted(connection, only))
-    count = connection.scalar(select(func.count()).select_from(tables.tokens).where(*wanted))
-    found = select(*_COLUMNS).where(*wanted).order_by(_t.created_at.desc(), _t.id).limit(limit).offset(offset)
-    return [_read_token(row) for row in connection.execute(found)], count or 0
+    found = select(*_COLUMNS).where(*_find_wanted(connection, only)).order_by(_t.created_at.desc(), _t.id)
+    return fetch_page(connection, found, _read_token, limit=limit, offset=offset)
 
 
 def _find_wanted(connection: Connection, only: TokenFilter) -> Iterator[ColumnElement[bool]]:
@@ -208,24 +204,12 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read_token(row: Any, **found: Any) -> StoredToken:
-    """The token of a row; `found` are the values that only `find` reads."""
-    key, name, prefix, owner, flows, created, expires, revoked, last, uses, sees, sets = row
-    return StoredToken(
-        id=key,
-        name=name,
-        prefix=prefix,
-        owner=owner,
-        flows=None if flows is None else tuple(json.loads(flows)),
-        created_at=read_moment(created),
-        expires_at=read_moment_or_none(expires),
-        revoked_at=read_moment_or_none(revoked),
-        last_used_at=read_moment_or_none(last),
-        uses=uses,
-        sees=sees,
-        sets=sets,
-        **found,
-    )
+def _read_token(row: Any) -> StoredToken:
+    key, name, prefix, owner, flows, created, expires, revoked, last, uses, *rights = row
+    scope = None if flows is None else tuple(json.loads(flows))
+    begin, end = read_moment(created), read_moment_or_none(expires)
+    ended, used = read_moment_or_none(revoked), read_moment_or_none(last)
+    return StoredToken(key, name, prefix, owner, scope, begin, end, ended, used, uses, *rights)
 
 
 class TokenUses:

@@ -19,7 +19,7 @@ from flowground.core.errors import InvalidRequest
 from flowground.core.values import FileReference, SentFile
 from flowground.core.words import write_size
 from flowground.store import audit, tables
-from flowground.store.sql import Statement, has_words, make_storable, read_moment, write_insert
+from flowground.store.sql import Statement, fetch_page, has_words, make_storable, read_moment, write_insert
 
 SMALLEST = 4_096
 """Least bytes that a file counts as: what a file system uses for one."""
@@ -188,11 +188,8 @@ def list_page(
 ) -> tuple[list[StoredFile], int]:
     """A page of all files of these owners, newest first; and the number on all pages."""
     wanted = (_f.owner.in_(list(owners)), has_words(connection, words, _f.name))
-    rows = connection.execute(
-        select(*_COLUMNS).where(*wanted).order_by(_f.created_at.desc(), _f.id).limit(limit).offset(offset)
-    )
-    count = connection.scalar(select(func.count()).where(*wanted)) or 0
-    return [_read_row(row) for row in rows], count
+    found = select(*_COLUMNS).where(*wanted).order_by(_f.created_at.desc(), _f.id)
+    return fetch_page(connection, found, _read_row, limit=limit, offset=offset)
 
 
 def rename_file(connection: Connection, *, key: str, owners: Collection[str], name: str) -> bool:

@@ -25,6 +25,9 @@ VALUE_MOST = 100_000
 _PLACE = ("position", "session", "version_of", "aside")
 """Columns for a message's place, which are not part of its value."""
 MESSAGE_COLUMNS = tuple(column.name for column in tables.messages.c if column.name not in _PLACE)
+_OF_MESSAGE = ("id", "role", "state", "run_id", "model", "seconds", "finish_reason", "sender")
+_OF_RUN = ("id", "flow_id", "flow_version", "owner", "status", "seconds", "error_code", "streamed", "holder", "token")
+"""What a message and a run have as their columns have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,64 +125,32 @@ def find_sender_name(message: StoredMessage) -> str:
 def make_message_row(message: StoredMessage) -> BoundValues:
     """The message's row, without its session, and without its trace and actions (`journals`)."""
     return {
-        "id": message.id,
-        "role": message.role,
+        **{name: getattr(message, name) for name in _OF_MESSAGE},
         "text": make_storable(message.text),
-        "state": message.state,
         "created_at": message.created_at.timestamp(),
-        "run_id": message.run_id,
-        "model": message.model,
         **_make_usage_columns(message.usage),
-        "seconds": message.seconds,
         "error": None if message.error is None else make_storable(message.error),
-        "finish_reason": message.finish_reason,
         "value": None if message.kind == "text" else write_value(message.value, message.kind),
         "citations": write_citations(message.passages),
-        "sender": message.sender,
         "sender_name": None if message.sender_name is None else make_storable(message.sender_name),
     }
 
 
 def read_message_row(row: Sequence[Any]) -> StoredMessage:
     """The message of values in the order of `MESSAGE_COLUMNS`, without trace and actions."""
-    key, role, text, state, created_at, run_id, model, read, written, seconds, *later = row
-    error, reason, given, cited, sender, sender_name = later
-    value, kind = read_value(given)
-    return StoredMessage(
-        id=key,
-        role=role,
-        text=text,
-        state=state,
-        created_at=read_moment(created_at),
-        run_id=run_id,
-        model=model,
-        usage=None if read is None else Usage(read, written),
-        seconds=seconds,
-        error=error,
-        finish_reason=reason,
-        value=value,
-        kind=kind,
-        passages=read_citations(cited),
-        sender=sender,
-        sender_name=sender_name,
-    )
+    found = dict(zip(MESSAGE_COLUMNS, row, strict=True))
+    usage = _read_usage(found.pop("input_tokens"), found.pop("output_tokens"))
+    created_at, passages = read_moment(found.pop("created_at")), read_citations(found.pop("citations"))
+    value, kind = read_value(found.pop("value"))
+    return StoredMessage(**found, created_at=created_at, usage=usage, value=value, kind=kind, passages=passages)
 
 
 def make_run_row(run: RunRecord) -> BoundValues:
     return {
-        "id": run.id,
-        "flow_id": run.flow_id,
-        "flow_version": run.flow_version,
-        "owner": run.owner,
+        **{name: getattr(run, name) for name in _OF_RUN},
         "session_id": make_storable(run.session_id),
-        "status": run.status,
         "started_at": run.started_at.timestamp(),
-        "seconds": run.seconds,
         **_make_usage_columns(run.usage),
-        "error_code": run.error_code,
-        "streamed": run.streamed,
-        "holder": run.holder,
-        "token": run.token,
         "counted_as": run.counts.counted_as,
         "came_from": run.counts.came_from,
         "cost": run.counts.cost,
@@ -190,21 +161,16 @@ def make_run_row(run: RunRecord) -> BoundValues:
 def read_run_row(row: Row[Any]) -> RunRecord:
     """The run of a row of the table."""
     return RunRecord(
-        id=row.id,
-        flow_id=row.flow_id,
-        flow_version=row.flow_version,
-        owner=row.owner,
+        **{name: getattr(row, name) for name in _OF_RUN},
         session_id=row.session_id,
-        status=row.status,
         started_at=read_moment(row.started_at),
-        seconds=row.seconds,
-        usage=None if row.input_tokens is None else Usage(row.input_tokens, row.output_tokens),
-        error_code=row.error_code,
-        streamed=row.streamed,
-        holder=row.holder,
-        token=row.token,
+        usage=_read_usage(row.input_tokens, row.output_tokens),
         counts=RunCounts(row.counted_as, row.came_from, row.cost),
     )
+
+
+def _read_usage(read: int | None, written: int | None) -> Usage | None:
+    return None if read is None or written is None else Usage(read, written)
 
 
 def _make_usage_columns(usage: Usage | None) -> dict[str, int | None]:

@@ -19,7 +19,7 @@ from flowground.store import audit, tables
 from flowground.store.runs import conversations
 from flowground.store.runs.conversations import find_key, make_title
 from flowground.store.runs.records import MessageState, StoredMessage, find_sender_name, list_file_names
-from flowground.store.sql import add_row, has_words, read_moment, read_moment_or_none, write_moment_or_none
+from flowground.store.sql import add_row, fetch_page, has_words, read_moment, read_moment_or_none, write_moment_or_none
 
 MOST_MESSAGES = 1_000
 """Most messages of a conversation that one link shares: the newest."""
@@ -142,9 +142,8 @@ def list_of_owner(
     """A page of the owner's links whose title or flow id contains all these words, newest first; and the number on all
     pages."""
     wanted = (_c.owner == owner) & has_words(connection, words, func.coalesce(_c.title, ""), _c.flow_id)
-    ordered = select(*_COLUMNS).where(wanted).order_by(_c.created_at.desc(), _c.id)
-    rows = connection.execute(ordered.offset(offset).limit(limit)).all()
-    return [_read_row(row) for row in rows], _count(connection, wanted)
+    found = select(*_COLUMNS).where(wanted).order_by(_c.created_at.desc(), _c.id)
+    return fetch_page(connection, found, _read_row, limit=limit, offset=offset)
 
 
 def forget_expired(connection: Connection, *, before: float) -> int:
