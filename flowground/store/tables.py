@@ -26,26 +26,13 @@ from sqlalchemy.types import TypeEngine
 metadata = MetaData()
 Counting = BigInteger().with_variant(Integer, "sqlite")
 """A key that counts up by itself, so it is also the order in which rows were written."""
-VISITORS = "substr(owner, 1, 8) = 'visitor:'"
-"""The condition of indexes of visitors' rows: an `Owner` begins with its kind."""
-VERSIONS, ASIDE = "version_of IS NOT NULL", "aside IS NOT NULL"
-"""The conditions of two indexes of messages: questions with versions, and messages put aside."""
 LASTING_SECONDS = 3600
-LASTING = f"updated_at - created_at > {LASTING_SECONDS}"
-"""The condition of the index of sessions that lasted long, which are few: `transcripts` finds those that were in use at
-some time."""
-RUNNING = "status = 'running'"
-"""The condition of the index `runs_running`; `IS_RUNNING` is the same in queries."""
-EXCLUSIVE = f"exclusive IS NOT NULL AND {RUNNING}"
-UNSENT = "message IS NULL"
-_EXPLAINED = "explained_at IS NOT NULL"
-_DECIDED = "decided_at IS NOT NULL"
-_REVOKED = "revoked_at IS NOT NULL"
+"""Sessions that lasted longer are few: `transcripts` finds those that were in use at some time."""
 
 
-def narrow_index(condition: str) -> dict[str, Any]:
-    """An index's options by which it holds only the rows that meet the condition."""
-    return {"sqlite_where": text(condition)}
+def narrow_index(condition: str, name: str, *columns: str, unique: bool = False) -> Index:
+    """An index of the rows only that meet the condition."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(condition))
 
 
 def narrow_postgresql_indexes() -> None:
@@ -57,6 +44,11 @@ def narrow_postgresql_indexes() -> None:
 
 def make_table(name: str, *parts: SchemaItem) -> Table:
     return Table(name, metadata, *parts)
+
+
+def key(*names: str) -> list[Column[Any]]:
+    """Columns of text by which a row is found."""
+    return [Column(name, Text, primary_key=True) for name in names]
 
 
 def need(kind: type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
@@ -79,8 +71,8 @@ sessions = make_table(
     Index("sessions_by_id", "owner", "session_id", "flow_id", unique=True),
     Index("sessions_recent", "owner", "flow_id", "updated_at"),
     Index("sessions_begun", "owner", "flow_id", "created_at"),
-    Index("sessions_lasting", "owner", "flow_id", "created_at", **narrow_index(LASTING)),
-    Index("sessions_of_visitors", "flow_id", "updated_at", **narrow_index(VISITORS)),
+    narrow_index(f"updated_at - created_at > {LASTING_SECONDS}", "sessions_lasting", "owner", "flow_id", "created_at"),
+    narrow_index("substr(owner, 1, 8) = 'visitor:'", "sessions_of_visitors", "flow_id", "updated_at"),
 )
 
 session_pins = make_table(
@@ -111,8 +103,8 @@ messages = make_table(
     *allow(Text, "sender", "sender_name"),
     UniqueConstraint("id", name="messages_id"),
     Index("messages_in_session", "session", "position"),
-    Index("messages_versions", "version_of", **narrow_index(VERSIONS)),
-    Index("messages_aside", "aside", **narrow_index(ASIDE)),
+    narrow_index("version_of IS NOT NULL", "messages_versions", "version_of"),
+    narrow_index("aside IS NOT NULL", "messages_aside", "aside"),
 )
 
 journals = make_table(
@@ -134,14 +126,14 @@ ratings = make_table(
     *allow(Double, "explained_at"),
     Index("ratings_of_flow", "flow_id", "at"),
     Index("ratings_by_value", "flow_id", "value", "at"),
-    Index("ratings_explained", "flow_id", "at", **narrow_index(_EXPLAINED)),
+    narrow_index("explained_at IS NOT NULL", "ratings_explained", "flow_id", "at"),
 )
 
 shared_chats = make_table(
     # Copies of conversations that members shared: `contents` is a JSON list of role, text, state and time. By the
     # number of an answer, from 1, `ends` has why it is not whole, and `citations` what it cites.
     "shared_chats",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     *need(Text, "owner", "flow_id", "title", "contents"),
     *need(Integer, "messages"),
@@ -157,13 +149,13 @@ shared_chats = make_table(
 forgotten_to = make_table(
     # The position of the last message whose run contents were deleted (`erasing.forget_contents`).
     "forgotten_to",
-    Column("what", Text, primary_key=True),
+    *key("what"),
     *need(BigInteger, "position"),
 )
 
 publications = make_table(
     "publications",
-    Column("flow_id", Text, primary_key=True),
+    *key("flow_id"),
     *need(Boolean, "shared"),
     *need(Text, "changed_by"),
     *need(Double, "changed_at"),
@@ -175,29 +167,26 @@ publications = make_table(
 audiences = make_table(
     # With whom a flow is shared: `kind` is "member" or "group", `name` the id of one.
     "audiences",
-    Column("flow_id", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
+    *key("flow_id", "kind", "name"),
     Index("audiences_by_name", "kind", "name"),
 )
 
 access_requests = make_table(
     "access_requests",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     *need(Text, "flow_id", "member", "note", "state"),
     *need(Double, "created_at"),
     *allow(Text, "decided_by"),
     *allow(Double, "decided_at"),
     Index("access_requests_of_member", "member", "flow_id"),
     Index("access_requests_by_state", "state", "created_at"),
-    Index("access_requests_decided", "decided_at", **narrow_index(_DECIDED)),
+    narrow_index("decided_at IS NOT NULL", "access_requests_decided", "decided_at"),
 )
 
 switches = make_table(
     # Flows and providers that are switched off; one that is on has no row.
     "switches",
-    Column("kind", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
+    *key("kind", "name"),
     *need(Text, "changed_by"),
     *need(Double, "changed_at"),
     *need(Text, "says"),
@@ -206,7 +195,7 @@ switches = make_table(
 marks = make_table(
     # Events that happen once, such as the first account.
     "marks",
-    Column("name", Text, primary_key=True),
+    *key("name"),
     *need(Double, "made_at"),
 )
 
@@ -233,8 +222,7 @@ identities = make_table(
     # The sign-in name of a member is `subject`: of one of config.yaml where `provider` is "config", of others where it
     # is "password".
     "identities",
-    Column("provider", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
+    *key("provider", "subject"),
     *need(Text, "member"),
     *need(Double, "made_at"),
     Index("identities_of_member", "member"),
@@ -243,7 +231,7 @@ identities = make_table(
 used_ids = make_table(
     # Ids of members who were removed, as digests: nobody gets one of them again.
     "used_ids",
-    Column("digest", Text, primary_key=True),
+    *key("digest"),
     *need(Double, "used_at"),
 )
 
@@ -251,7 +239,7 @@ config_entries = make_table(
     # The members of config.yaml as it named them last, by sign-in name; `identities` has their ids. Not `present`: it
     # names them no more.
     "config_entries",
-    Column("name", Text, primary_key=True),
+    *key("name"),
     *need(Text, "fingerprint"),
     *allow(Text, "email"),
     *need(Boolean, "present"),
@@ -261,7 +249,7 @@ config_entries = make_table(
 member_groups = make_table(
     # `folded` is the name as it is compared: no two differ by upper and lower case only.
     "member_groups",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     *need(Text, "name", "folded"),
     UniqueConstraint("folded", name="member_groups_folded"),
 )
@@ -269,7 +257,7 @@ member_groups = make_table(
 group_members = make_table(
     "group_members",
     Column("group_id", ForeignKey("member_groups.id", ondelete="CASCADE"), primary_key=True),
-    Column("member", Text, primary_key=True),
+    *key("member"),
     Index("group_members_by_member", "member"),
 )
 
@@ -284,7 +272,7 @@ passwords = make_table(
 password_links = make_table(
     # One-time links that set a password: invitations and resets.
     "password_links",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     *need(Text, "hash", "kind", "member", "created_by"),
     *need(Double, "created_at", "expires_at"),
     *allow(Double, "ended_at"),
@@ -295,19 +283,19 @@ password_links = make_table(
 
 sign_ins = make_table(
     "sign_ins",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     *allow(Text, "member"),
     *need(Double, "created_at", "expires_at"),
     *allow(Double, "revoked_at"),
     *allow(Text, "agent"),
     Index("sign_ins_of_member", "member"),
     Index("sign_ins_by_expiry", "expires_at"),
-    Index("sign_ins_revoked", "revoked_at", **narrow_index(_REVOKED)),
+    narrow_index("revoked_at IS NOT NULL", "sign_ins_revoked", "revoked_at"),
 )
 
 tickets = make_table(
     "tickets",
-    Column("hash", Text, primary_key=True),
+    *key("hash"),
     *allow(Text, "member"),
     *need(Text, "browser"),
     *need(Double, "expires_at"),
@@ -328,15 +316,14 @@ attempts = make_table(
 known_addresses = make_table(
     # Where a member signed in from: others' attempts do not shut these out.
     "known_addresses",
-    Column("name", Text, primary_key=True),
-    Column("address", Text, primary_key=True),
+    *key("name", "address"),
     *need(Double, "at"),
     Index("known_addresses_by_time", "at"),
 )
 
 tokens = make_table(
     "tokens",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     *need(Text, "name", "prefix", "hash"),
     *allow(Text, "owner", "flows"),
     *need(Double, "created_at"),
@@ -351,14 +338,14 @@ removals = make_table(
     # People who were removed and of whom something is still to do (`people.removals`): their owners and the words that
     # name them, as JSON, and what stands for them from now on.
     "removals",
-    Column("pseudonym", Text, primary_key=True),
+    *key("pseudonym"),
     *need(Text, "owners", "words"),
     *need(Double, "made_at"),
 )
 
 runs = make_table(
     "runs",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     *need(Text, "flow_id", "flow_version", "owner", "session_id", "status"),
     *need(Double, "started_at", "seconds"),
     *allow(Integer, "input_tokens", "output_tokens"),
@@ -372,15 +359,14 @@ runs = make_table(
     *allow(Text, "exclusive"),
     Index("runs_recent", "flow_id", "started_at"),
     Index("runs_of_owner", "owner", "flow_id", "started_at"),
-    Index("runs_running", "holder", **narrow_index(RUNNING)),
-    Index("runs_exclusive", "exclusive", unique=True, **narrow_index(EXCLUSIVE)),
+    narrow_index("status = 'running'", "runs_running", "holder"),
+    narrow_index("exclusive IS NOT NULL AND status = 'running'", "runs_exclusive", "exclusive", unique=True),
 )
 
 counters = make_table(
     # What limits count of a subject in its present window, a minute or a day (`runs.counters`).
     "counters",
-    Column("subject", Text, primary_key=True),
-    Column("window", Text, primary_key=True),
+    *key("subject", "window"),
     *need(Double, "ends"),
     *need(Integer, "runs"),
     *need(BigInteger, "tokens"),
@@ -417,7 +403,7 @@ run_requests = make_table(
     # "decide" (`number` is the call's, `outcome` what came of it) or "follow".
     "run_requests",
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("kind", Text, primary_key=True),
+    *key("kind"),
     Column("number", Integer, primary_key=True, autoincrement=False),
     *need(Text, "body"),
     *need(Double, "asked_at"),
@@ -428,7 +414,7 @@ idempotency_keys = make_table(
     # Clients' keys, by which a repeated request is recognized for a day. `id` is a digest of owner, flow and key,
     # `digest` one of the request.
     "idempotency_keys",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     *need(Text, "digest", "run_id"),
     *need(Double, "made_at"),
     Index("idempotency_keys_by_time", "made_at"),
@@ -438,7 +424,7 @@ files = make_table(
     # `message` is what the file was sent with, and goes with; without one it waits to be sent, or is its owner's until
     # they delete it. Without `flow_id` it is for every flow.
     "files",
-    Column("id", Text, primary_key=True),
+    *key("id"),
     *need(Text, "owner", "name", "media_type", "sha256"),
     *need(BigInteger, "size"),
     *need(Double, "created_at"),
@@ -447,12 +433,12 @@ files = make_table(
     Index("files_of_flow", "flow_id"),
     Index("files_of_message", "message"),
     Index("files_with_bytes", "sha256"),
-    Index("files_unsent", "created_at", **narrow_index(UNSENT)),
+    narrow_index("message IS NULL", "files_unsent", "created_at"),
 )
 
 loose_files = make_table(
     # Bytes that may have no row in `files`: from the time `look_at` on they are deleted unless a row has them.
     "loose_files",
-    Column("sha256", Text, primary_key=True),
+    *key("sha256"),
     *need(Double, "look_at"),
 )
