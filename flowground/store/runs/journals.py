@@ -7,6 +7,7 @@ that event, or a number of characters of the answer that a streamed text continu
 out. So are passages, which the messages have, and what a person was asked.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -124,18 +125,8 @@ def _encode(kept: Sequence[_Kept]) -> str:
     try:
         return _ENCODER.encode(kept).decode()
     except UnicodeEncodeError:  # half a surrogate pair in a value
-        return _ENCODER.encode(_mend(msgspec.to_builtins(kept, enc_hook=str))).decode()
-
-
-def _mend(value: Any) -> Any:
-    match value:
-        case str():
-            return value[:1] + make_storable(value[1:]) if value.startswith(_MARK) else make_storable(value)
-        case dict():
-            return {_mend(key): _mend(one) for key, one in value.items()}
-        case list() | tuple():
-            return [_mend(one) for one in value]
-    return value
+        mended = make_storable(json.dumps(msgspec.to_builtins(kept, enc_hook=str), ensure_ascii=False))
+        return _ENCODER.encode(json.loads(mended)).decode()
 
 
 class _Writer:
