@@ -20,8 +20,9 @@ from flowground.settings.limits import PublicSettings
 from flowground.store import Store
 from flowground.store.people import removals
 from flowground.store.people.removals import Removal
-from flowground.store.runs import erasing, idempotency, shared_chats
+from flowground.store.runs import erasing, shared_chats
 from flowground.store.runs import files as stored_files
+from flowground.store.runs.idempotency import KEPT_SECONDS
 
 _log = logging.getLogger(__name__)
 VISITORS = "visitors' conversations"
@@ -96,15 +97,11 @@ class RetentionTask:
         yield _Kind("files of no conversation", keep.conversations_days, self._repeat(stored_files.delete_old))
         yield _Kind("conversations", keep.conversations_days, self._forget_conversations)
         yield _Kind("messages' traces and requests", keep.run_contents_days, self._repeat(erasing.forget_contents))
-        yield _Kind(
-            "idempotency keys",
-            idempotency.KEPT_SECONDS / _DAY,
-            self._repeat(idempotency.forget),
-        )
         yield _Kind("shared chats that expired", _SHARED_DAYS, self._repeat(shared_chats.forget_expired))
         rows: tuple[tuple[str, str, float], ...] = (
             ("lines of the audit trail", "audit", keep.audit_days),
             ("access requests that were decided", "access_requests", keep.audit_days),
+            ("idempotency keys", "idempotency_keys", KEPT_SECONDS / _DAY),
             ("passwords that were tried", "attempts", 1),
             ("what limits counted", "counters", 1),
             ("addresses of sign-ins", "known_addresses", _ADDRESS_DAYS),

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, update
 from flowground.api.run import RUN_ID
 from flowground.app import live_turns
 from flowground.store import tables
-from flowground.store.runs import idempotency
 from flowground.tools.mcp import ServerTool
 from tests.acting import ACTING, SUM, WRONG
 from tests.api.api_flows import FLOWS
@@ -280,7 +279,7 @@ async def test_a_key_is_free_after_a_day(kept: Api) -> None:
     assert await kept.count_runs("echo") == 2
     await kept.runtime.store.write(age)
     for before, forgotten in ((0.0, 0), (2e9 * 2, 1), (2e9 * 2, 0)):
-        assert await kept.runtime.store.write(idempotency.forget, before=before) == forgotten
+        assert await kept.runtime.store.write(delete_expired, kind="idempotency_keys", before=before) == forgotten
 
 
 async def test_a_repeat_counts_as_a_request_of_the_minute(tmp_path: Path) -> None:

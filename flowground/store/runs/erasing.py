@@ -56,6 +56,7 @@ _EXPIRING: Mapping[str, Column[Any]] = {
     "access_requests": tables.access_requests.c.decided_at,
     "attempts": tables.attempts.c.at,
     "counters": tables.counters.c.ends,
+    "idempotency_keys": tables.idempotency_keys.c.made_at,
     "known_addresses": tables.known_addresses.c.at,
     "tickets": tables.tickets.c.expires_at,
     "sign_ins": tables.sign_ins.c.expires_at,

@@ -153,11 +153,3 @@ def find_kept_run(connection: Connection, *, run_id: str) -> KeptRun | None:
     messages = list_messages(connection, run=run)
     journal = next(iter(find_journals(connection, messages).values()), None)
     return KeptRun(run, journal, messages)
-
-
-def forget(connection: Connection, *, before: float, limit: int = 200) -> int:
-    """Deletes some of the keys made before this time; returns their number, 0 when none is left."""
-    old = connection.scalars(select(_k.id).where(_k.made_at < before).order_by(_k.made_at).limit(limit)).all()
-    if old:
-        connection.execute(delete(tables.idempotency_keys).where(_k.id.in_(old), _k.made_at < before))
-    return len(old)
