@@ -99,15 +99,13 @@ def list_sessions(connection: Connection, *, flow_id: str, owner: str, limit: in
 def export_conversations(connection: Connection, *, owners: Collection[str]) -> list[dict[str, Any]]:
     """All that these owners said, put together from its parts."""
     found: list[dict[str, Any]] = []
-    place: transcripts.ExportPlace | None = transcripts.ExportPlace()
-    keys = transcripts.list_keys(connection, owners=owners, until=time.time() + 1e9)
-    while place is not None:
-        part = transcripts.read_exported(connection, keys=keys, after=place)
-        for chat in part.chats:
-            if chat.begins:
-                found.append({"flow": chat.flow, "session": chat.session, "title": chat.title, "messages": []})
-            found[-1]["messages"] += chat.messages
-        place = part.end
+    for _, key in transcripts.list_keys(connection, owners=owners, until=time.time() + 1e9):
+        part = transcripts.read_exported(connection, key=key)
+        if part:
+            found.append({"flow": part.flow, "session": part.session, "title": part.title, "messages": []})
+        while part:
+            found[-1]["messages"] += part.messages
+            part = transcripts.read_exported(connection, key=key, after=part.end) if part.end else None
     return found
 
 

@@ -19,7 +19,6 @@ from flowground.store.people.sign_ins import BrowserSignIn
 from flowground.store.runs import erasing, files, shared_chats, transcripts
 from flowground.store.runs.conversations import list_owners
 from flowground.store.runs.files import StoredFile
-from flowground.store.runs.transcripts import ExportPlace
 from flowground.store.sql import encode_json
 
 _MOST_SIGN_INS = _MOST_FILES = 10_000
@@ -98,16 +97,17 @@ async def _write_data(store: Store, head: str, owners: Sequence[str], until: flo
     before, end = "\n", ""
     keys = await store.read(transcripts.list_keys, owners=owners, until=until)
     while keys:
-        place: ExportPlace | None = ExportPlace()
-        while place is not None:
-            part = await store.read(transcripts.read_exported, keys=keys, after=place)
-            for chat in part.chats:
-                if chat.begins:
-                    facts = {"flow": chat.flow, "session": chat.session, "title": chat.title}
-                    yield f'{end}{before}{encode_json(facts)[:-1]},"messages":[\n'
-                    before, end = ",\n", "\n]}"
-                yield ("" if chat.begins else ",\n") + ",\n".join(map(encode_json, chat.messages))
-            place = part.end
+        for _, key in keys:
+            part = await store.read(transcripts.read_exported, key=key)
+            if part:
+                facts = {"flow": part.flow, "session": part.session, "title": part.title}
+                yield f'{end}{before}{encode_json(facts)[:-1]},"messages":[\n'
+                before, end = ",\n", "\n]}"
+            between = ""
+            while part:
+                yield between + ",\n".join(map(encode_json, part.messages))
+                between = ",\n"
+                part = await store.read(transcripts.read_exported, key=key, after=part.end) if part.end else None
         keys = await store.read(transcripts.list_keys, owners=owners, until=until, after=keys[-1])
     yield f"{end}\n ]\n}}\n"
 

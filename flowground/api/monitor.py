@@ -26,7 +26,7 @@ from flowground.core.messages import SENDERS
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.files import write_sent_path
 from flowground.store.runs import transcripts
-from flowground.store.runs.transcripts import MessagePosition, PlacedMessage
+from flowground.store.runs.transcripts import PlacedMessage
 
 _READ_AT_ONCE = 50
 """Messages that are read at once; each may have some 200,000 characters."""
@@ -94,7 +94,7 @@ async def _chain(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGene
 async def _write_messages(
     runtime: Runtime,
     mine: Sequence[str],
-    places: Sequence[MessagePosition],
+    places: Sequence[Any],
     flows: Mapping[str, WiredFlow],
     *,
     sees_inside: bool,
@@ -120,7 +120,7 @@ async def _write_messages(
     yield bytes(written + b"]")
 
 
-def _make_batches(places: Sequence[MessagePosition]) -> Iterator[list[int]]:
+def _make_batches(places: Sequence[Any]) -> Iterator[list[int]]:
     """Batches of positions; messages of one run stay in one batch, since one of them carries the run's trace."""
     batch: list[int] = []
     for _, run in groupby(places, key=lambda place: place.run_id or place.position):

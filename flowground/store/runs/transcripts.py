@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Integer,
+    Row,
     bindparam,
     func,
     literal_column,
@@ -69,7 +70,7 @@ _LIST_AFTER = Statement(
 _t = tables.ratings.c
 _LIST_EXPORTED = Statement(
     select(
-        *(_m.position, _m.role, _m.text, _m.state, _m.created_at, _m.error, _m.aside, _m.citations, _m.sender_name),
+        *(_m.position, _m.role, _m.state, _m.text, _m.created_at, _m.error, _m.aside, _m.citations, _m.sender_name),
         *(_t.value, _t.labels, _t.reason, _t.shares_conversation, _t.at),
     )
     .outerjoin_from(tables.messages, tables.ratings, _t.message == _m.id)
@@ -77,14 +78,6 @@ _LIST_EXPORTED = Statement(
     .order_by(_m.position)
     .limit(bindparam("limit", type_=Integer))
 )
-
-
-@dataclass(frozen=True, slots=True)
-class MessagePosition:
-    """A message's position among all messages, and its run."""
-
-    position: int
-    run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +99,9 @@ def list_places(
     newest_first: bool = False,
     after: str | None = None,
     limit: int = 1000,
-) -> list[MessagePosition]:
-    """Positions of these owners' messages, oldest or newest first, at most `limit`, after the message with the id
-    `after`. Messages put aside are left out.
+) -> list[Row[int, str | None]]:
+    """Positions and runs of these owners' messages, oldest or newest first, at most `limit`, after the message with the
+    id `after`. Messages put aside are left out.
 
     `flows` limits the list to these flows; None: all. Raises InvalidRequest where `after` is not a message of these
     owners. Reads no more conversations than may hold the listed messages.
@@ -143,7 +136,7 @@ def list_places(
     parts = [read([row.id], _SHORT) for row in near if row.messages > _SHORT]
     parts += [read(short[at : at + _ASKED], limit) for at in range(0, len(short), _ASKED)]
     merged = heapq.merge(*parts, key=lambda row: row.position, reverse=newest_first)
-    return [MessagePosition(position, run_id) for position, run_id in islice(merged, limit)]
+    return list(islice(merged, limit))
 
 
 def _find_place(connection: Connection, owners: Collection[str], flows: Collection[str] | None, message_id: str) -> Any:
@@ -280,44 +273,35 @@ def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: s
 def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: str, after: int = 0) -> ChatPart:
     """The messages after this position, oldest first."""
     session = find_key(connection, flow_id, owner, session_id)
-    found: list[StoredMessage] = []
+    rows, end = _read_rows(connection, _LIST_AFTER, session, after)
+    return ChatPart([read_message_row(row[1:]) for row in rows], end)
+
+
+def _read_rows(connection: Connection, statement: Statement, session: int, after: int) -> tuple[list[Any], int | None]:
+    """The rows of a part after this position, each with its text in fourth place; and where the next part begins."""
+    found: list[Any] = []
     size = 0
-    while len(found) < PART_MESSAGES and size < PART_CHARS:
-        rows = _LIST_AFTER.fetch(connection, {"session": session, "after": after, "limit": _STEP})
+    while True:
+        rows = statement.fetch(connection, {"session": session, "after": after, "limit": _STEP})
         for row in rows:
-            after = row[0]
-            found.append(read_message_row(row[1:]))
-            size += len(found[-1].text)
+            if len(found) >= PART_MESSAGES or size >= PART_CHARS:
+                return found, after
+            found.append(row)
+            after, size = row[0], size + len(row[3])
         if len(rows) < _STEP:
-            return ChatPart(found, None)
-    return ChatPart(found, after)
+            return found, None
 
 
 @dataclass(frozen=True, slots=True)
-class ExportPlace:
-    """Where the next part begins: the conversation's number in the list, and the position of its last read message."""
-
-    number: int = 0
-    position: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedChat:
-    """Some of a conversation's messages as JSON values; `begins` where the first one is among them."""
+class ExportedPart:
+    """Some of a conversation's messages as JSON values. `end` is where the next part begins, None at the conversation's
+    end."""
 
     flow: str
     session: str
     title: str
     messages: Sequence[dict[str, Any]]
-    begins: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ExportPart:
-    """`end` is where the next part begins, None after the last conversation."""
-
-    chats: Sequence[ExportedChat]
-    end: ExportPlace | None
+    end: int | None
 
 
 def list_keys(
@@ -333,35 +317,15 @@ def list_keys(
     return [(row.created_at, row.id) for row in connection.execute(wanted)]
 
 
-def read_exported(connection: Connection, *, keys: Sequence[SessionKey], after: ExportPlace) -> ExportPart:
-    """The messages after this place in the listed conversations. Deleted ones are left out."""
-    chats: list[ExportedChat] = []
-    count = size = 0
-    number, position = after.number, after.position
-    while number < len(keys):
-        key, begins = keys[number][1], not position
-        head = connection.execute(select(_s.flow_id, _s.session_id, _s.title).where(_s.id == key)).first()
-        messages: list[dict[str, Any]] = []
-        is_over = head is None
-        while not is_over and count < PART_MESSAGES and size < PART_CHARS:
-            rows = _LIST_EXPORTED.fetch(connection, {"session": key, "after": position, "limit": _STEP})
-            is_over = len(rows) < _STEP
-            for row in rows:
-                messages.append(_describe(row))
-                position, count, size = row[0], count + 1, size + len(row[2])
-                if size >= PART_CHARS:
-                    is_over = is_over and row is rows[-1]
-                    break
-        if head is not None and messages:
-            chats.append(ExportedChat(*head, messages, begins))
-        if not is_over:
-            return ExportPart(chats, ExportPlace(number, position))
-        number, position, count = number + 1, 0, count + 1
-    return ExportPart(chats, None)
+def read_exported(connection: Connection, *, key: int, after: int = 0) -> ExportedPart | None:
+    """The conversation's messages after this position; None where it was deleted, or has none."""
+    head = connection.execute(select(_s.flow_id, _s.session_id, _s.title).where(_s.id == key)).first()
+    rows, end = _read_rows(connection, _LIST_EXPORTED, key, after)
+    return ExportedPart(*head, list(map(_describe, rows)), end) if head and rows else None
 
 
 def _describe(row: Sequence[Any]) -> dict[str, Any]:
-    _, role, text, state, at, error, aside, citations, sender_name, *rating = row
+    _, role, state, text, at, error, aside, citations, sender_name, *rating = row
     described: dict[str, Any] = {"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()}
     if error is not None:
         described["error"] = error
