@@ -17,6 +17,7 @@ from sqlalchemy import Connection, update
 from flowground.api.run import RUN_ID
 from flowground.app import live_turns
 from flowground.store import tables
+from flowground.store.runs.erasing import delete_expired
 from flowground.tools.mcp import ServerTool
 from tests.acting import ACTING, SUM, WRONG
 from tests.api.api_flows import FLOWS
