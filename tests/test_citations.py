@@ -185,8 +185,8 @@ async def test_the_store_keeps_what_is_cited_and_what_was_looked_up_besides(tmp_
         (question, answer), _ = await runtime.store.read(conversations.list_page, **place, most=9, most_chars=9_000)
         assert (question.citations, answer.citations) == ((), cited)
         assert [passage.source for passage in answer.passages] == ["knowledge/hotels.md", "knowledge/badges.md"]
-        part = await runtime.store.read(transcripts.read_part, **place)
-        assert part.messages[1].passages == answer.passages
+        told, _ = await runtime.store.read(transcripts.read_part, **place)
+        assert told[1].passages == answer.passages
         key = (await runtime.store.write(shared_chats.share, **place, expires_at=None)).id
         shown, _ = await runtime.store.read(shared_chats.read_page, key=key)
         assert [one.passages for one in shown] == [(), answer.passages]

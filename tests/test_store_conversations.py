@@ -192,13 +192,12 @@ async def test_overrides_are_told_to_the_sessions_owner_and_go_with_it(store: St
 
 
 async def read_parts(store: Store) -> list[list[str]]:
-    parts, after = [], 0
-    while True:
-        part = await store.read(transcripts.read_part, **here(), after=after)
-        parts.append([message.text for message in part.messages])
-        if part.end is None:
-            return parts
-        after = part.end
+    parts: list[list[str]] = []
+    after: int | None = 0
+    while after is not None:
+        part, after = await store.read(transcripts.read_part, **here(), after=after)
+        parts.append([message.text for message in part])
+    return parts
 
 
 @pytest.mark.parametrize(("count", "chars"), [(0, 1), (1, 1), (12, 5), (450, 10), (30, 100_000)])

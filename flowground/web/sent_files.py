@@ -81,9 +81,8 @@ class ChatFile:
         place = {"flow_id": self.flow_id, "owner": self.owner, "session_id": self.head.session_id}
         after: int | None = 0
         while after is not None:
-            part = await runtime.store.read(transcripts.read_part, **place, after=after)
-            yield [*part.messages]
-            after = part.end
+            messages, after = await runtime.store.read(transcripts.read_part, **place, after=after)
+            yield messages
 
     async def _write_markdown(self, runtime: Runtime) -> AsyncIterator[str]:
         title, name = _write_line(self.head.title) or "Untitled", _write_line(self.name)

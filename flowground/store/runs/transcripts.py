@@ -254,14 +254,6 @@ class ChatHead:
     is_pinned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChatPart:
-    """Messages without their traces. `end` is where the next part begins, None at the conversation's end."""
-
-    messages: Sequence[StoredMessage]
-    end: int | None
-
-
 def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> ChatHead | None:
     """The conversation's heading; None where the owner has no such conversation, or it is empty."""
     here = _s.id == find_key(connection, flow_id, owner, session_id)
@@ -270,11 +262,14 @@ def find_head(connection: Connection, *, flow_id: str, owner: str, session_id: s
     return ChatHead(session_id, row.title, read_moment(row.created_at), bool(row.is_pinned)) if row else None
 
 
-def read_part(connection: Connection, *, flow_id: str, owner: str, session_id: str, after: int = 0) -> ChatPart:
-    """The messages after this position, oldest first."""
+def read_part(
+    connection: Connection, *, flow_id: str, owner: str, session_id: str, after: int = 0
+) -> tuple[list[StoredMessage], int | None]:
+    """The messages after this position, oldest first and without their traces; and where the next part begins, None at
+    the conversation's end."""
     session = find_key(connection, flow_id, owner, session_id)
     rows, end = _read_rows(connection, _LIST_AFTER, session, after)
-    return ChatPart([read_message_row(row[1:]) for row in rows], end)
+    return [read_message_row(row[1:]) for row in rows], end
 
 
 def _read_rows(connection: Connection, statement: Statement, session: int, after: int) -> tuple[list[Any], int | None]:
