@@ -147,23 +147,21 @@ class Attempts:
 
     async def count(self, name: str, address: str) -> float:
         """Counts a password attempt for a name. 0: it may be checked; else the seconds to wait."""
-        return await self._store.write(
-            sign_ins.begin_attempt, name=clean_attempt_name(name), address=address, in_all=sign_ins.IN_ALL
-        )
+        return await self._store.write(sign_ins.begin_attempt, name=clean_attempt_name(name), address=address)
 
     async def count_bad_link(self, address: str) -> None:
         """Counts an invalid link. Raises NotSignedIn after too many from one address.
 
         Links are too long to guess, so attempts from many addresses never lock links for everybody.
         """
-        wait = await self._store.write(sign_ins.begin_attempt, name=_LINKS, address=address, per_name=None)
+        wait = await self._store.write(sign_ins.begin_attempt, name=_LINKS, address=address, is_password=False)
         if wait:
             raise locked_out_error(wait, "links")
 
     async def count_request(self, member: str) -> float:
         """Counts an access request. 0: it may be sent; else the seconds to wait."""
         name = clean_attempt_name(f"{sign_ins.REQUESTS} {member}")
-        return await self._store.write(sign_ins.begin_attempt, name=name, address=_ACTS, per_name=None)
+        return await self._store.write(sign_ins.begin_attempt, name=name, address=_ACTS, is_password=False)
 
     async def note_success(self, name: str, address: str) -> None:
         """Forgets the wrong attempts of this name from this address, and remembers the address as the member's."""
@@ -171,9 +169,7 @@ class Attempts:
 
     async def find_wait(self, name: str, address: str) -> float:
         """Seconds until this name may be tried from this address again; 0: now."""
-        return await self._store.read(
-            sign_ins.find_wait, name=clean_attempt_name(name), address=address, in_all=sign_ins.IN_ALL
-        )
+        return await self._store.read(sign_ins.find_wait, name=clean_attempt_name(name), address=address)
 
 
 def clean_attempt_name(name: str) -> str:

@@ -154,17 +154,10 @@ def _write_actor(member: str | None) -> str:
     return str(LOCAL_OWNER.owner if member is None else Owner("member", member))
 
 
-def begin_attempt(
-    connection: Connection,
-    *,
-    name: str,
-    address: str,
-    per_name: int | None = PER_NAME,
-    in_all: int | None = None,
-) -> float:
+def begin_attempt(connection: Connection, *, name: str, address: str, is_password: bool = True) -> float:
     """Counts an attempt and returns 0 when the password may be compared; else returns the seconds to wait."""
     now = time.time()
-    wait = find_wait(connection, name=name, address=address, per_name=per_name, in_all=in_all)
+    wait = find_wait(connection, name=name, address=address, is_password=is_password)
     if wait == 0:
         add_row(connection, tables.attempts, name=name, address=address, at=now)
     return wait
@@ -197,18 +190,10 @@ def forget_addresses(connection: Connection, *, name: str) -> None:
     connection.execute(delete(tables.known_addresses).where(_k.name == name))
 
 
-def find_wait(
-    connection: Connection,
-    *,
-    name: str,
-    address: str,
-    per_name: int | None = PER_NAME,
-    in_all: int | None = None,
-) -> float:
+def find_wait(connection: Connection, *, name: str, address: str, is_password: bool = True) -> float:
     """Seconds for which this name is locked for this address; 0 when it is not.
 
-    `per_name` bounds attempts for the name from all addresses, `in_all` those from the address for all names; None: no
-    such bound.
+    `is_password`: attempts for the name from all addresses, and those from the address for all names, are bounded too.
     """
     now = time.time()
 
@@ -220,16 +205,13 @@ def find_wait(
 
     of_name = _a.name == name
     oldest = find_nth(PER_ADDRESS, of_name, _a.address == address)
-    if in_all is not None:
-        oldest = max(oldest, find_nth(in_all, _a.address == address))
-    everywhere = find_nth(per_name, of_name) if per_name is not None else 0.0
-    if everywhere > oldest and not _is_known(connection, name=name, address=address, now=now):
-        oldest = everywhere
+    if is_password:
+        oldest = max(oldest, find_nth(IN_ALL, _a.address == address))
+        everywhere = find_nth(PER_NAME, of_name)
+        is_known = (_k.name == name, _k.address == address, _k.at > now - _KNOWN_SECONDS)
+        if everywhere > oldest and not has_row(connection, *is_known):
+            oldest = everywhere
     return max(0.0, oldest + WINDOW_SECONDS - now)
-
-
-def _is_known(connection: Connection, *, name: str, address: str, now: float) -> bool:
-    return has_row(connection, _k.name == name, _k.address == address, _k.at > now - _KNOWN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
