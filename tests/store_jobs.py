@@ -104,6 +104,6 @@ def tell(result: Any) -> Any:
 
 
 def open_database(file: Path) -> Database:
-    database = Database.make(f"sqlite:///{file}")
+    database = Database.open(f"sqlite:///{file}")
     migrate(database.writer)
     return database

@@ -18,7 +18,7 @@ HOUSE = House(flows={"third": flow_text("scripted:echo", "Third")})
 
 @contextmanager
 def database(house: AppServer) -> Iterator[Connection]:
-    engine = Database.make(Settings.load(house.config_file).database).writer
+    engine = Database.open(Settings.load(house.config_file).database).writer
     with engine.begin() as connection:
         yield connection
     engine.dispose()

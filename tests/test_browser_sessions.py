@@ -20,7 +20,7 @@ HOUSE = House(people={}, flows=FLOWS)
 def _said(house: AppServer) -> None:
     """Fifty chats of two years with the flow "many", and three of today with the flow "few"."""
     now = datetime.now(UTC)
-    engine = Database.make(Settings.load(house.config_file).database).writer
+    engine = Database.open(Settings.load(house.config_file).database).writer
     with engine.begin() as connection:
         for flow, names in (("many", [f"Question {n:02}" for n in range(50)]), ("few", ["First", "Second", "Third"])):
             for number, name in enumerate(names):

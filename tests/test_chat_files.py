@@ -79,7 +79,7 @@ def _said(house: AppServer) -> None:
 
 
 def store(house: AppServer, owner: str, session: str, said: Iterable[StoredMessage]) -> None:
-    engine = Database.make(Settings.load(house.config_file).database).writer
+    engine = Database.open(Settings.load(house.config_file).database).writer
     place: dict[str, Any] = {"flow_id": "talk", "owner": owner, "session_id": session}
     with engine.begin() as connection:
         for one in said:
@@ -276,7 +276,7 @@ def test_visitors_of_one_address_keep_no_others(house: AppServer) -> None:
             page.visit()
             page.say("Hi")
             sessions.append(page.chat.session)
-    engine = Database.make(Settings.load(house.config_file).database).reader
+    engine = Database.open(Settings.load(house.config_file).database).reader
     with engine.connect() as connection:
         column = tables.sessions.c
         find = select(column.session_id, column.owner).where(column.session_id.in_(sessions))

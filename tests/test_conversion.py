@@ -72,7 +72,7 @@ async def test_what_people_had_and_were_given_stays(url: str, written: str, tmp_
     for row in rows["messages"]:
         del row["position"]
     rows["sign_ins"][0]["expires_at"] = now + 1_000
-    make_old(Database.make(url).writer, rows, steps=steps)
+    make_old(Database.open(url).writer, rows, steps=steps)
     flows = {**ACTING, "talk": chat_flow("scripted")}
     config = {"database": url, "credentials": {"usernames": {"olga": OLGA}}}
     async with running(tmp_path, flows, config=config) as runtime:
@@ -158,7 +158,7 @@ async def test_what_the_first_releases_wrote_is_read_as_what_is_written_now(url:
             {"id": run, "digest": "d", "run_id": run, "made_at": time.time()} for run in ("alive", "told")
         ],
     }
-    engine = Database.make(url).writer
+    engine = Database.open(url).writer
     make_old(engine, rows)
     assert not migrate(engine)
     here: dict[str, Any] = {"flow_id": "talk", "owner": "member:ann", "session_id": "s"}
@@ -188,7 +188,7 @@ async def test_what_the_first_releases_wrote_is_read_as_what_is_written_now(url:
 
 @pytest.mark.parametrize("count", [1, 3, 10, 19, 31, len(STEPS)])
 def test_a_converted_database_is_one_that_was_made_new(url: str, count: int) -> None:
-    engine = Database.make(url).writer
+    engine = Database.open(url).writer
     make_old(engine, {}, steps=[step.split(" ")[0] for step in STEPS][:count])
     migrate(engine)
     converted = read_shape(engine)

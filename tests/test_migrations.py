@@ -15,7 +15,7 @@ from flowground.store.tables import metadata
 
 @pytest.fixture
 def database(url: str) -> Database:
-    return Database.make(url)
+    return Database.open(url)
 
 
 def find_tables(engine: Engine, *, of_knowledge: bool = False) -> list[str]:

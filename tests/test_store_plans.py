@@ -158,7 +158,7 @@ SMALL = {"runs_running", "sessions_of_visitors"}
 
 @pytest.fixture
 def connection(url: str) -> Iterator[Connection]:
-    engine = Database.make(url).writer
+    engine = Database.open(url).writer
     migrate(engine)
     with engine.connect() as opened, opened.begin():
         # So that jobs find something to go on with: a run that runs, and one that has its end, a while ago.

@@ -82,10 +82,13 @@ class Database:
     """SQLite's file; None for PostgreSQL."""
 
     @classmethod
-    def make(cls, url: str, *, seconds: float = SECONDS, is_alone: bool = False) -> "Database":
-        """`seconds` is the longest time of one statement or lock. `is_alone`: no other process may open SQLite's file.
+    def open(cls, url: str, *, seconds: float = SECONDS, is_alone: bool = False) -> "Database":
+        """Connects once. Raises ConfigError, without the password, when the URL names nothing usable, or that does not
+        answer.
 
-        Raises ConfigError when the URL names nothing usable; makes no connection yet.
+        `seconds` is the longest time of one statement or lock. `is_alone`: no other process may open SQLite's file. On
+        a full disk SQLite has no room for the log's index that processes share; then the file is opened for this
+        process alone.
         """
         parsed = _parse(url)
         own_ms = int(seconds * _OWN_SHARE * 1000)
@@ -93,26 +96,16 @@ class Database:
         file = _prepare_file(parsed) if is_sqlite else None
         make_engine = partial(_make_sqlite, is_alone=is_alone) if is_sqlite else _make_postgresql
         writer, reader = (make_engine(parsed, own_ms=own_ms, reads=reads) for reads in (False, True))
-        return cls(writer, reader, file)
-
-    @classmethod
-    def open(cls, url: str, *, seconds: float, is_alone: bool = False) -> "Database":
-        """Like `make`, and connects once. Raises ConfigError, without the password, when nothing usable answers.
-
-        On a full disk SQLite has no room for the log's index that processes share; then the file is opened for this
-        process alone.
-        """
-        database = cls.make(url, seconds=seconds, is_alone=is_alone)
         try:
-            database.writer.connect().close()
+            writer.connect().close()
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", error)
             if getattr(cause, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE" and not is_alone:
                 _log.warning(_FULL)
                 return cls.open(url, seconds=seconds, is_alone=True)
-            shown = database.writer.url.render_as_string(hide_password=True)
+            shown = parsed.render_as_string(hide_password=True)
             raise ConfigError(f"database: cannot open {shown}: {cause}") from None
-        return database
+        return cls(writer, reader, file)
 
 
 class ThreadConnection:
