@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, or_, select
+from sqlalchemy import Connection, bindparam, delete, func, literal_column, or_, select
 
 from flowground.store import audit, tables
 from flowground.store.sql import (
@@ -147,8 +147,10 @@ def change(connection: Connection, *, flow_id: str, sharing: Sharing, by: str) -
         api=sharing.shares_api,
         expires_at=write_moment_or_none(sharing.expires_at),
     )
-    _set_names(connection, flow_id, "member", sharing.members)
-    _set_names(connection, flow_id, "group", sharing.groups)
+    connection.execute(delete(tables.audiences).where(_a.flow_id == flow_id))
+    for kind, names in (("member", sharing.members), ("group", sharing.groups)):
+        for name in sorted(names):
+            add_row(connection, tables.audiences, flow_id=flow_id, kind=kind, name=name)
     for action, subject in _describe_changes(flow_id, before, sharing):
         audit.record(connection, actor=by, action=action, subject=subject)
 
@@ -184,13 +186,6 @@ def _describe_changes(flow_id: str, before: Sharing, after: Sharing) -> Iterator
             yield "flow.opened_to", f"{flow_id} {kind}:{name}"
         for name in sorted(old - new):
             yield "flow.closed_to", f"{flow_id} {kind}:{name}"
-
-
-def _set_names(connection: Connection, flow_id: str, kind: str, names: frozenset[str]) -> None:
-    connection.execute(delete(tables.audiences).where(_a.flow_id == flow_id, _a.kind == kind))
-    if names:
-        rows = [{"flow_id": flow_id, "kind": kind, "name": name} for name in sorted(names)]
-        connection.execute(insert(tables.audiences), rows)
 
 
 def _list_names(connection: Connection, flow_id: str, kind: str) -> frozenset[str]:

@@ -129,9 +129,8 @@ def _refuse_shared(connection: Connection, kept: Sequence[_Kept], entries: Seque
 
 
 def _read_kept(connection: Connection) -> list[_Kept]:
-    ids = identities.read_config_ids(connection)
-    rows = connection.execute(select(_c.name, _c.fingerprint, _c.email, _c.present, _c.display_name, _c.role))
-    return [_Kept(ids[name], name, *others) for name, *others in rows]
+    rows = connection.execute(select(tables.identities.c.member, *_c).select_from(identities.entries))
+    return [_Kept(*row) for row in rows]
 
 
 def _match_entries(connection: Connection, kept: Sequence[_Kept], entries: Sequence[ConfigEntry]) -> Iterator[_Pair]:

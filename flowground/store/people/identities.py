@@ -32,7 +32,7 @@ _RANDOM_LETTERS = 4
 _i = tables.identities.c
 _m = tables.members.c
 _c = tables.config_entries.c
-_entries = tables.config_entries.join(tables.identities, (_i.provider == "config") & (_i.subject == _c.name))
+entries = tables.config_entries.join(tables.identities, (_i.provider == "config") & (_i.subject == _c.name))
 everyone = union_all(
     select(
         _m.id.label("id"),
@@ -44,7 +44,7 @@ everyone = union_all(
         literal_column("'database'").label("source"),
     ).join_from(tables.members, tables.identities, (_i.member == _m.id) & (_i.provider == "password")),
     select(_i.member, _c.name, _c.display_name, _c.email, _c.role, _c.present, literal_column("'config'")).select_from(
-        _entries
+        entries
     ),
 ).subquery("everyone")
 """Members with their sign-in names. `active` is False for deactivated members, and for those who left config.yaml."""
@@ -55,7 +55,7 @@ def select_present_role(member: ColumnElement[str | None]) -> ColumnElement[str 
     """The role of the active member with this id; NULL where there is none. Read by keys, because every request
     asks."""
     stored: ScalarSelect[str] = select(_m.role).where(_m.id == member, _m.active).scalar_subquery()
-    entry = select(_c.role).select_from(_entries).where(_i.member == member, _c.present)
+    entry = select(_c.role).select_from(entries).where(_i.member == member, _c.present)
     return func.coalesce(stored, entry.scalar_subquery())
 
 
@@ -98,12 +98,6 @@ def set_name(connection: Connection, provider: IdentityProvider, *, member: str,
     stale = (_i.provider == provider) & ((_i.member == member) | (_i.subject == name))
     connection.execute(delete(tables.identities).where(stale))
     add_row(connection, tables.identities, provider=provider, subject=name, member=member, made_at=time.time())
-
-
-def read_config_ids(connection: Connection) -> dict[str, str]:
-    """The member id of each imported entry of config.yaml, by the entry's name."""
-    found = connection.execute(select(_i.subject, _i.member).where(_i.provider == "config"))
-    return {row.subject: row.member for row in found}
 
 
 def is_retired(connection: Connection, *, member: str) -> bool:
