@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Integer, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy import Connection, Integer, Table, bindparam, case, func, literal_column, or_, select, update
 
 from flowground.core.caller import Owner
 from flowground.core.messages import Versions
@@ -82,9 +82,12 @@ _LIST_MESSAGES = Statement(
     .order_by(_m.position.desc())
     .limit(bindparam("limit", type_=Integer))
 )
-_NEXT_FLOW = Statement(
-    select(func.min(_s.flow_id)).where(_s.owner == bindparam("owner"), _s.flow_id > bindparam("after"))
-)
+_NEXT_FLOW = {
+    of: Statement(
+        select(func.min(of.c.flow_id)).where(of.c.owner == bindparam("owner"), of.c.flow_id > bindparam("after"))
+    )
+    for of in (tables.sessions, tables.runs)
+}
 _FIRST_LIKE_IT = func.min(_m.position).over(partition_by=(_m.version_of, _m.text)).label("first")
 
 
@@ -108,11 +111,11 @@ def find_key(connection: Connection, flow_id: str, owner: str, session_id: str) 
     return int(found[0][0]) if found else 0
 
 
-def list_flows(connection: Connection, owner: str) -> Iterator[str]:
-    """The flows with which the owner has sessions, each found by the index: DISTINCT would read all sessions of the
+def list_flows(connection: Connection, owner: str, of: Table = tables.sessions) -> Iterator[str]:
+    """The flows with which the owner has sessions, or runs, each found by the index: DISTINCT would read all of the
     owner."""
     flow_id = ""
-    while flow_id := _NEXT_FLOW.fetch(connection, {"owner": owner, "after": flow_id})[0][0]:
+    while flow_id := _NEXT_FLOW[of].fetch(connection, {"owner": owner, "after": flow_id})[0][0]:
         yield flow_id
 
 

@@ -136,16 +136,12 @@ def erase_session(connection: Connection, key: int, *still: ColumnElement[bool])
     """
     if still and not has_row(connection, _s.id == key, *still):
         return True
-    shared = select(_h.id, _measure(_h.contents, _h.citations)).where(_h.session == key)
-    links, is_last = _read_few(connection, shared)
-    connection.execute(delete(tables.shared_chats).where(_h.id.in_(row.id for row in links)))
-    if not is_last:
-        return False
-    contents = select(_c.run_id, _measure(_c.request)).where(_c.session == key)
-    runs, is_last = _read_few(connection, contents)
-    connection.execute(delete(tables.run_contents).where(_c.run_id.in_(row.run_id for row in runs)))
-    if not is_last:
-        return False
+    of_links, of_runs = _measure(_h.contents, _h.citations), _measure(_c.request)
+    for table, row_key, size in ((tables.shared_chats, _h.id, of_links), (tables.run_contents, _c.run_id, of_runs)):
+        rows, is_last = _read_few(connection, select(row_key, size).where(table.c.session == key))
+        connection.execute(delete(table).where(row_key.in_(row[0] for row in rows)))
+        if not is_last:
+            return False
     journal = select(_j.body).where(_j.message == _m.position).scalar_subquery()
     size = _measure(_m.text, _m.value, _m.citations, journal)
     wanted = select(_m.position, _m.id, _m.run_id, size).where(_m.session == key)

@@ -6,7 +6,7 @@ indexes are by owner, flow and time, and are used once for each flow.
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, delete, exists, func, or_, select, union
 
 from flowground.core.errors import InvalidRequest
 from flowground.store import tables
-from flowground.store.runs.conversations import find_key
+from flowground.store.runs.conversations import find_key, list_flows
 from flowground.store.runs.records import RunRecord, read_run_row
 from flowground.store.sql import ListPlace, add_row, has_row, has_words, is_behind, read_moment
 
@@ -190,7 +190,7 @@ def list_runs(
     began = None if after is None else connection.scalar(select(_r.started_at).where(_r.id == after))
     found: list[Row[Any]] = []
     for owner in owners:
-        for flow_id in _list_flows_run(connection, owner):
+        for flow_id in list_flows(connection, owner, tables.runs):
             if flows is not None and flow_id not in flows:
                 continue
             wanted = select(tables.runs).where(_r.owner == owner, _r.flow_id == flow_id)
@@ -199,10 +199,3 @@ def list_runs(
             found += connection.execute(wanted.order_by(_r.started_at.desc(), _r.id.desc()).limit(limit)).all()
     found.sort(key=lambda row: (row.started_at, row.id), reverse=True)
     return [read_run_row(row) for row in found[:limit]]
-
-
-def _list_flows_run(connection: Connection, owner: str) -> Iterator[str]:
-    """The flows of which the owner has runs, each found by the index: DISTINCT would read all runs of the owner."""
-    flow_id: str | None = ""
-    while flow_id := connection.scalar(select(func.min(_r.flow_id)).where(_r.owner == owner, _r.flow_id > flow_id)):
-        yield flow_id
