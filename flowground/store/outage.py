@@ -17,18 +17,8 @@ _LINE_SECONDS = 10.0
 _REASON_CHARS = 300
 # SQLite's primary result codes, https://www.sqlite.org/rescode.html
 _SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_SQLITE_TROUBLE = (
-    *_SQLITE_BUSY,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOTADB,
-)
+_SQLITE_TROUBLE = {*range(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL + 1), sqlite3.SQLITE_NOTADB}
+"""What comes from outside: locks, memory, the disk, the file. The codes before are mistakes of statements."""
 # PostgreSQL's SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TOO_LONG = ("55P03", "57014")
 """A lock or a statement timed out: nothing of it was done."""

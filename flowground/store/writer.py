@@ -77,10 +77,6 @@ class JobQueue:
         self._is_closed = False
 
     @property
-    def length(self) -> int:
-        return self._jobs.qsize()
-
-    @property
     def is_full(self) -> bool:
         """Whether so many jobs wait that further ones should be refused."""
         return self._jobs.qsize() >= self._most
@@ -107,12 +103,14 @@ class JobQueue:
         self._jobs.put(None)  # for the next call, and for the other threads
         return batch
 
-    def close(self) -> None:
-        """Refuses new jobs; waiting ones are still handed out."""
+    def close(self, threads: Sequence[Thread]) -> None:
+        """Refuses new jobs, and waits until these threads have done the waiting ones. A database that blocks is left
+        after some seconds: the threads are daemons."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
                 self._jobs.put(None)
+        join_threads(threads, self._jobs.qsize)
 
 
 def settle(jobs: Iterable[Job]) -> None:
@@ -201,9 +199,8 @@ class Writer:
         return busy_error() if job.is_withdrawn else unknown_outcome_error()
 
     def close(self) -> None:
-        """Finishes the waiting jobs. A database that blocks is left after some seconds: the thread is a daemon."""
-        self._jobs.close()
-        join_threads([self._thread], lambda: self._jobs.length)
+        """Finishes the waiting jobs."""
+        self._jobs.close([self._thread])
 
     def _work(self) -> None:
         while batch := self._jobs.get_batch(_WRITE_BATCH):
@@ -356,9 +353,8 @@ class Readers:
         return unavailable_error()
 
     def close(self) -> None:
-        """Finishes the waiting jobs, like `Writer.close`."""
-        self._jobs.close()
-        join_threads(self._threads, lambda: self._jobs.length)
+        """Finishes the waiting jobs."""
+        self._jobs.close(self._threads)
 
     def _work(self, connection: ThreadConnection) -> None:
         while batch := self._jobs.get_batch(_READ_BATCH):
