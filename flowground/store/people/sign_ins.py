@@ -258,12 +258,7 @@ def was_link_of(connection: Connection, *, hashed: str, member: str) -> bool:
 
 def use_link(connection: Connection, *, hashed: str) -> PasswordLink | None:
     """Like `find_link`, and ends the link: of several tries at once, one succeeds."""
-    link = _end_link(connection, _l.hash == hashed)
-    if link is not None:
-        audit.record(
-            connection, actor=str(Owner("member", link.member)), action=f"{link.kind}.used", subject=link.member
-        )
-    return link
+    return _end_link(connection, _l.hash == hashed, "used")
 
 
 def list_links(connection: Connection, *, members: Collection[str] | None = None) -> list[PasswordLink]:
@@ -276,10 +271,7 @@ def list_links(connection: Connection, *, members: Collection[str] | None = None
 
 def revoke_link(connection: Connection, *, link_id: str, by: str) -> bool:
     """Ends a link. False when there is no such valid link."""
-    link = _end_link(connection, _l.id == link_id)
-    if link is not None:
-        audit.record(connection, actor=by, action=f"{link.kind}.revoked", subject=link.member)
-    return link is not None
+    return _end_link(connection, _l.id == link_id, "revoked", by=by) is not None
 
 
 def end_links(connection: Connection, *, member: str) -> None:
@@ -294,11 +286,18 @@ def end_made_links(connection: Connection, *, by: str) -> None:
     connection.execute(ended.values(ended_at=time.time()))
 
 
-def _end_link(connection: Connection, which: ColumnElement[bool]) -> PasswordLink | None:
-    """The ended link; None where it was not valid."""
+def _end_link(
+    connection: Connection, which: ColumnElement[bool], word: str, *, by: str | None = None
+) -> PasswordLink | None:
+    """The ended link; None where it was not valid. `by`: None is its member."""
     ended = update(tables.password_links).where(which, _is_link_good()).values(ended_at=time.time())
     row = connection.execute(ended.returning(*_LINK_COLUMNS)).first()
-    return _read_link(row) if row else None
+    if row is None:
+        return None
+    link = _read_link(row)
+    actor = by or str(Owner("member", link.member))
+    audit.record(connection, actor=actor, action=f"{link.kind}.{word}", subject=link.member)
+    return link
 
 
 def _is_link_good() -> ColumnElement[bool]:

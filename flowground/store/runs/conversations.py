@@ -199,17 +199,9 @@ def list_page(
         found = found[:most]
         found = found[: _find_question(found) or most]
     messages = add_steps(connection, [read_message_row(row[:_VERSION_OF]) for row in found[::-1]])
-    return _add_versions(connection, session, messages, {row[_VERSION_OF] for row in found}), not is_whole
-
-
-def _add_versions(
-    connection: Connection, session: int, messages: list[StoredMessage], firsts: set[str | None]
-) -> list[StoredMessage]:
-    """The messages, with the versions of each question that has some; `firsts` are the ids of first versions."""
-    if not (wanted := firsts - {None}):
-        return messages
-    found = find_versions(connection, session=session, firsts=wanted)
-    return [replace(message, versions=found.get(message.id, ())) for message in messages]
+    firsts = {row[_VERSION_OF] for row in found} - {None}
+    versions = find_versions(connection, session=session, firsts=firsts) if firsts else {}
+    return [replace(one, versions=versions.get(one.id, ())) if firsts else one for one in messages], not is_whole
 
 
 def find_versions(connection: Connection, *, session: int, firsts: Collection[str | None]) -> dict[str, Versions]:

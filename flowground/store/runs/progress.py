@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from flowground.core.events import Event, fold
 from flowground.store import tables
@@ -22,23 +23,25 @@ _STEP = 50
 
 def list_holders(connection: Connection) -> list[str]:
     """The processes that hold running runs, dead ones too."""
-    found = connection.scalars(select(_r.holder).where(tables.IS_RUNNING, _r.holder.is_not(None)).distinct())
-    return [holder for holder in found if holder]
+    return list({run.holder for run in list_held(connection)})
+
+
+def list_held(connection: Connection) -> Sequence[Row[Any]]:
+    """The running runs that a process holds. With more conditions, SQLite would read all runs of a flow or owner
+    instead of the few that run."""
+    return connection.execute(select(tables.runs).where(tables.IS_RUNNING, _r.holder.is_not(None))).all()
 
 
 def find_running(connection: Connection, *, flow_id: str, owner: str, session_id: str) -> RunRecord | None:
     """The run that answers in this session, in any process; of several, the one that began last."""
     here = (flow_id, owner, make_storable(session_id))
-    # With more conditions, SQLite would read all runs of the flow instead of the few that run.
-    running = connection.execute(select(tables.runs).where(tables.IS_RUNNING, _r.holder.is_not(None))).all()
-    found = [row for row in running if (row.flow_id, row.owner, row.session_id) == here]
+    found = [row for row in list_held(connection) if (row.flow_id, row.owner, row.session_id) == here]
     return read_run_row(max(found, key=lambda row: row.started_at)) if found else None
 
 
 def list_places_elsewhere(connection: Connection, *, holder: str) -> list[tuple[str, str, str]]:
     """Owner, flow and session of each run in other processes than this one."""
-    running = select(_r.owner, _r.flow_id, _r.session_id, _r.holder).where(tables.IS_RUNNING, _r.holder.is_not(None))
-    return [(row.owner, row.flow_id, row.session_id) for row in connection.execute(running) if row.holder != holder]
+    return [(run.owner, run.flow_id, run.session_id) for run in list_held(connection) if run.holder != holder]
 
 
 def find_run(connection: Connection, *, run_id: str) -> RunRecord | None:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 from flowground.core.messages import Decision
 from flowground.store import audit, publications, tables
 from flowground.store.publications import Switch
+from flowground.store.runs.progress import list_held
 from flowground.store.sql import has_row, notify, write_insert
 
 Outcome = Literal["taken", "nothing_waits"]
@@ -89,9 +90,7 @@ def follow(connection: Connection, *, runs: Collection[str]) -> None:
 
 def find_running(connection: Connection, *, owners: Collection[str]) -> list[str]:
     """Ids of the running runs of these owners, in any process."""
-    # With a condition for the owners, SQLite could read all runs instead of the few that run.
-    running = connection.execute(select(_r.id, _r.owner).where(tables.IS_RUNNING, _r.holder.is_not(None)))
-    return [row.id for row in running if row.owner in owners]
+    return [run.id for run in list_held(connection) if run.owner in owners]
 
 
 def _ask(connection: Connection, run_id: str, kind: str, *, number: int = 0, body: str) -> None:

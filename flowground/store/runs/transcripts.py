@@ -321,6 +321,7 @@ def read_exported(connection: Connection, *, key: int, after: int = 0) -> Export
 
 def _describe(row: Sequence[Any]) -> dict[str, Any]:
     _, role, state, text, at, error, aside, citations, sender_name, *rating = row
+    value, labels, reason, shares_conversation, rated_at = rating
     described: dict[str, Any] = {"role": role, "text": text, "state": state, "at": read_moment(at).isoformat()}
     if error is not None:
         described["error"] = error
@@ -330,18 +331,8 @@ def _describe(row: Sequence[Any]) -> dict[str, Any]:
         described["sender_name"] = sender_name
     if citations is not None:
         described |= describe_kept(text, read_citations(citations))
-    return described | _describe_rating(*rating)
-
-
-def _describe_rating(
-    value: str | None, labels: str, reason: str, shares_conversation: bool, at: float
-) -> dict[str, dict[str, Any]]:
-    if value is None:
-        return {}
-    described = {
-        "value": value,
-        "labels": labels.split(),
-        "reason": reason,
-        "shares_conversation": bool(shares_conversation),
-    }
-    return {"rating": described | {"at": read_moment(at).isoformat()}}
+    if value is not None:
+        rated = {"value": value, "labels": labels.split(), "reason": reason}
+        rated |= {"shares_conversation": bool(shares_conversation), "at": read_moment(rated_at).isoformat()}
+        described["rating"] = rated
+    return described
