@@ -31,7 +31,7 @@ from flowground.store.outage import describe, explain, unavailable_error
 from flowground.store.people import tokens
 from flowground.store.people.tokens import StoredToken, TokenUses
 from flowground.store.schema import migrate, write_and_delete
-from flowground.store.sql import CHANNEL
+from flowground.store.sql import CHANNEL, find_driver
 from flowground.store.writer import Job, Readers, Writer, join_threads, start_thread
 
 P = ParamSpec("P")
@@ -385,16 +385,12 @@ class AdvisoryLock:
         return [holder for holder in others if _make_key(holder) not in locked]
 
     def find_descriptor(self) -> int | None:
-        if self._connection is None:
-            return None
-        driver: Any = self._connection.connection.driver_connection
-        return int(driver.fileno())
+        return None if self._connection is None else int(find_driver(self._connection).fileno())
 
     def read_notices(self) -> list[str]:
         if self._connection is None:
             return []
-        driver: Any = self._connection.connection.driver_connection
-        return [notice.payload for notice in driver.notifies(timeout=0)]
+        return [notice.payload for notice in find_driver(self._connection).notifies(timeout=0)]
 
     def release(self) -> None:
         if self._connection is not None:

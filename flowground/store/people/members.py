@@ -156,10 +156,8 @@ def list_by_ids(connection: Connection, *, ids: Collection[str]) -> list[Member]
 
 def _may_open(sharing: Sharing) -> ColumnElement[bool]:
     """The condition that a member may open such a flow; people who see the inside always may."""
-    named: ColumnElement[bool] = or_(
-        _e.id.in_(list(sharing.members)) if sharing.members else false(),
-        _e.id.in_(select(_g.member).where(_g.group_id.in_(list(sharing.groups)))) if sharing.groups else false(),
-    )
+    of_groups = select(_g.member).where(_g.group_id.in_(sharing.groups))
+    named: ColumnElement[bool] = or_(_e.id.in_(sharing.members), _e.id.in_(of_groups))
     if not sharing.is_shared or sharing.is_expired:
         named = false()
     elif sharing.audience != "people":
