@@ -173,4 +173,4 @@ async def test_a_token_may_no_more_than_who_makes_it(runtime: Runtime, more: dic
     assert caller.sees_inside is ("sees" in more)
     await runtime.store.write(members.set_role, member="olga", role="member", by="tests")
     caller = await verify(runtime, secret)
-    assert (caller.sees_inside, caller.sets_unprotected, caller.token_hides_inside) == (False, False, False)
+    assert (caller.sees_inside, caller.sets_unprotected, caller.opens_every_flow) == (False, False, False)

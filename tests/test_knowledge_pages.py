@@ -211,7 +211,7 @@ async def test_an_answer_cites_a_page_of_the_web(tmp_path: Path, site: Site, cap
     flow = FLOW.replace("URLS", f"{site.url}/hotels, {site.url}/no")
     async with running(tmp_path, {"it": flow}, config={"outgoing": HERE}) as runtime:
         runtime.library.pace = LibraryTimes(0.05, 0.0)
-        runtime.library.watcher.look_soon()
+        runtime.library.look_soon()
         end = read_end(await hear_turn(runtime, "it", "So [1]."))
         ((passage,),) = (output.citations for output in end.outputs)
         assert (passage.source, passage.title) == (f"{site.url}/hotels", "Travel & more › Hotels")

@@ -125,7 +125,7 @@ def test_files_are_indexed_when_they_change(shelf: Shelf) -> None:
         return await shelf.find("Lyon") == texts
 
     async def watch() -> None:
-        shelf.library.watcher.start()
+        shelf.library.start()
         assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
         shelf.write("hotels.md", "Hotels in Lyon cost 130 euros.", at=1_600_000_100)
 
@@ -148,7 +148,7 @@ def test_a_question_waits_for_the_first_files_where_the_index_was_made_before_th
         assert (await library.index(library.find("travel", "handbook"))).passages == 0
         assert await shelf.find("Lyon") == []  # there is nothing to wait for
         library.pace = LibraryTimes(60, 0.05)  # the question itself has it looked at
-        library.watcher.start()
+        library.start()
         await asyncio.sleep(0)
         shelf.write("hotels.md", "Hotels in Lyon cost 120 euros.")
         assert await shelf.find("Lyon") == ["Hotels in Lyon cost 120 euros."]
@@ -179,7 +179,7 @@ def test_a_failure_is_told_and_the_next_look_tries_again(shelf: Shelf, caplog: p
     data.write_text("no folder")
 
     async def watch() -> None:
-        shelf.library.watcher.start()
+        shelf.library.start()
 
         async def has_failed() -> bool:
             return "travel/handbook" in shelf.library.states
@@ -238,7 +238,7 @@ def test_a_library_deletes_what_no_flow_names_unless_there_is_no_flow_or_one_wit
             return len(asked) == count
 
         library = Library(Catalogue(tmp_path), shared, WatchedFolders(tmp_path / "data"), find_embeddings=find_none)
-        library.watcher.start()
+        library.start()
         await eventually(is_asked)
         await library.close()
 

@@ -416,7 +416,7 @@ async def open_library(folder: Path, providers: Providers) -> AsyncIterator[Libr
     section, find = KnowledgeSection(files=("*.txt",), embeddings="mine:small"), providers.find_embeddings
     homes, pace = IndexFolders(folder.parent / "data"), LibraryTimes(0.05, 0.0)
     library = Library(Catalogue(folder), {"all": section}, homes, find_embeddings=find, pace=pace)
-    library.watcher.start()
+    library.start()
     yield library
     await library.close()
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,8 +75,7 @@ async def test_256_events_are_kept_for_a_reader_and_the_model_goes_on_once_half_
 
 
 async def test_a_runs_time_goes_on_once_nothing_waits_for_a_person() -> None:
-    asks_each: Any = SimpleNamespace(is_allowed=lambda _: False)
-    approvals, tasks = Approvals(60, asks_each), list[Any]()
+    approvals, tasks = Approvals(60, {}), list[Any]()
     async with asyncio.timeout(60) as clock, asyncio.TaskGroup() as asking:
         end = clock.when() or 0
         for number in (1, 2):

@@ -1,12 +1,13 @@
 """What runs in a process: its text is kept while it runs, and its end until it is stored."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from flowground.core.errors import StoreUnavailable
-from flowground.core.events import Token, ToolWaits
+from flowground.core.events import Token
 from flowground.core.messages import join_surrogates
 from flowground.runs.journal import Journal
 from flowground.runs.running import RunningRuns
@@ -20,18 +21,16 @@ pytestmark = pytest.mark.anyio
 class Speaking:
     """A run that says what it is told to."""
 
-    is_kept, usage, address = True, None, HERE
-    asked_instead: tuple[str, ...] = ()
+    address = HERE
+    kept, was_kept, followed_until = 0, False, 0.0
 
     def __init__(self) -> None:
-        self.journal = Journal()
-        self.journal.append(started("r", ["r answer"]))
+        self.journal, self.ended = Journal(), asyncio.Event()
+        self.turn = started("r", ["r answer"])
+        self.journal.append(self.turn)
 
     def say(self, text: str) -> None:
         self.journal.append(Token("r answer", text))
-
-    def list_waiting(self) -> list[ToolWaits]:
-        return []
 
 
 def add(running: RunningRuns, run_id: str) -> Speaking:
@@ -52,7 +51,7 @@ async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
     async def is_kept() -> bool:
         return await read_kept(store) == {"r answer": said}
 
-    assert not running.was_kept("r")
+    assert not speaking.was_kept
     said = raw = ""
     for text in ("One", " two", " half a pair \ud83d", "\udc4b"):
         speaking.say(text)
@@ -60,7 +59,7 @@ async def test_the_text_of_a_run_is_kept_while_it_runs(store: Store) -> None:
         said = join_surrogates(raw).rstrip("\ufffd")
         await eventually(is_kept)
     assert said == "One two half a pair 👋"
-    assert running.was_kept("r")
+    assert speaking.was_kept
     running.discard("r")
     await running.close()
 
@@ -87,9 +86,10 @@ async def test_a_run_that_is_over_soon_is_never_written(store: Store) -> None:
         speaking.say(text)
         kept: dict[str, str] = {}
         while kept != {"r answer": whole}:
-            add(running, "short").say("Hello")
+            short = add(running, "short")
+            short.say("Hello")
             kept = await read_kept(store)
-            assert not running.was_kept("short")
+            assert not short.was_kept
             running.discard("short")
     running.discard("r")
     await running.close()

@@ -81,7 +81,6 @@ JOBS = [
     *(one(progress.find_run, run_id="r"), one(progress.list_answers, run=RUN), one(progress.list_holders)),
     *(one(progress.list_places_elsewhere, holder="another"), one(progress.interrupt_runs, holders=["dead"])),
     *(one(chunks.poll, after={"r": 0, "k": 0}, most_chars=9), one(chunks.read, run_id="r")),
-    one(progress.end_lost_runs, holder="h", before=2e9, known=["k"]),
     *(
         one(erasing.delete_expired, kind="idempotency_keys", before=2e9),
         one(idempotency.find_first_request, key_id="k"),

@@ -41,7 +41,7 @@ def begin(api: Api, flow: str, query: str = "") -> "asyncio.Task[Any]":
 
 async def wait_for_runs(api: Api, count: int) -> None:
     async def are_here() -> bool:
-        return len(api.runtime.running.list_runs()) == count
+        return len(api.runtime.running.runs) == count
 
     await eventually(are_here)
 
@@ -197,7 +197,7 @@ async def test_pages_are_told_of_a_switch_once_its_runs_are_ended(api: Api) -> N
     found: list[object] = []
     reading = begin(api, "long", "?stream=sse")
     run_id = await find_speaking(api, "word1")
-    api.runtime.switches.on_change = lambda: found.append(api.runtime.running.find_stop(run_id))
+    api.runtime.switches.on_change = lambda: found.append(api.runtime.running.runs[run_id].stop)
     await switch_off(api.runtime, "flow", "long")
     assert [type(stop) for stop in found] == [FlowSwitchedOff]
     assert SAYS in (await reading).text

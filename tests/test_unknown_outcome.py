@@ -51,7 +51,7 @@ async def find_end(api: Api, run_id: str) -> dict[str, Any]:
 
 
 async def wait_for_run(api: Api) -> bool:
-    return bool(api.runtime.running.list_runs())
+    return bool(api.runtime.running.runs)
 
 
 async def hang_at_end(api: Api, line: DatabaseLine, *, is_stored: bool, key: str | None = "k") -> httpx2.Response:

@@ -34,8 +34,8 @@ _replacing = threading.Lock()
 class FileChanged(InvalidRequest):
     """The file was changed by somebody else meanwhile."""
 
-    def __init__(self) -> None:
-        super().__init__("The file was changed meanwhile.", hint="Open this anew.")
+    says = "The file was changed meanwhile."
+    hint = "Open this anew."
 
 
 async def open_flow_file(access: Access, caller: Caller, file: str) -> bytes:

@@ -17,10 +17,10 @@ from flowground.api.stream import Frames, write_waiting
 from flowground.api.wire import write_body, write_json
 from flowground.app import endpoint
 from flowground.app.authorize import TokenHolder
-from flowground.app.endpoint import Answer, RunWaits
+from flowground.app.endpoint import Answer
 from flowground.app.live_turns import LiveTurn
 from flowground.app.runtime import Runtime
-from flowground.core.events import TurnFinished
+from flowground.core.events import ToolWaits, TurnFinished
 
 _TEXT = {"type": "string"}
 _WARNINGS = {"type": "array", "items": _TEXT, "description": "What was sent and ignored; only where there is such"}
@@ -133,8 +133,8 @@ async def run(request: Request) -> Response:
             if isinstance(answer.turn, LiveTurn) and not answer.request.idempotency_key:
                 answer.turn.stop()
             raise ClientDisconnect
-        if isinstance(finished, RunWaits):
-            body = to_json(write_waiting(runtime, finished.run_id))
+        if isinstance(finished, ToolWaits):
+            body = to_json(write_waiting(runtime, answer.run_id))
             return Response(body, 202, media_type="application/json", headers=headers)
         return Response(_write(answer, finished), media_type="application/json", headers=headers)
     frames = Frames(answer.shown, answer.request, answer.caller.sees_inside)

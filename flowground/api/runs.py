@@ -22,6 +22,7 @@ from flowground.core.messages import Decision
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import chunks, progress
 from flowground.store.runs.records import RunRecord, StoredMessage
+from flowground.store.runs.requests import PassedDecision
 
 router = APIRouter(
     prefix="/api/v1/runs",
@@ -138,8 +139,8 @@ async def decide(request: Request, run_id: str) -> dict[str, Any]:
         decided = DecisionBody.model_validate(body)
     except ValidationError as error:
         raise refuse_body(error, "body") from None
-    call = own_runs.DecidedCall(decided.call, decided.digest, decided.decision)
-    return await _describe(runtime, caller, await own_runs.decide(runtime, caller, run_id, call))
+    call = PassedDecision(run_id, decided.call, decided.digest, decided.decision)
+    return await _describe(runtime, caller, await own_runs.decide(runtime, caller, call))
 
 
 async def _describe(runtime: Runtime, caller: Caller, run: RunRecord) -> dict[str, Any]:

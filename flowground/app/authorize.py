@@ -37,9 +37,8 @@ class RightsChanged(NotAllowed):
     """The caller's rights are not those with which the request was authorized."""
 
     code = "rights_changed"
-
-    def __init__(self) -> None:
-        super().__init__("Your rights changed while this was waiting; nothing was run.", hint="Send it again.")
+    says = "Your rights changed while this was waiting; nothing was run."
+    hint = "Send it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +122,9 @@ class AuthorizedRequest:
         Raises ServerBusy, ShuttingDown, EndedByAdmin when the flow or a provider that it asks is switched off
         meanwhile, ClientDisconnected when `left` returns first, and what `revalidate` raises.
         """
-        wait = partial(self.runtime.switches.wait_for_off, self.wired, request, self.caller, left)
+        off = partial(self.runtime.switches.wait_for_off, self.wired, request, self.caller)
         try:
-            await self.runtime.admission.acquire(wait, whose=self.whose)
+            await self.runtime.admission.acquire(off, *([left] if left else []), whose=self.whose)
         except BaseException:
             if self.count:  # it was not begun
                 self.count.undo()

@@ -9,8 +9,8 @@ Failures are raised; each endpoint encodes them itself.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import aclosing, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -88,13 +88,6 @@ async def answer(
 
 
 @dataclass(frozen=True, slots=True)
-class RunWaits:
-    """The run waits for a person to allow or refuse the call of a tool."""
-
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class Answer(Generic[AnyRequest]):
     """An authorized request. Its turn begins once: by `start` or `start_for_stream`, or when its events are read.
 
@@ -129,7 +122,7 @@ class Answer(Generic[AnyRequest]):
         `AuthorizedRequest.revalidate` raise, and EndedByAdmin.
         """
         runtime = self.runtime
-        with runtime.mark_run() as task, _explain_ending(runtime, task):
+        with runtime.mark_run():
             first = await runtime.repeats.find_first(idempotency_key, self.caller.counted_as)
         if self.place:
             await self.place.revalidate()
@@ -160,7 +153,7 @@ class Answer(Generic[AnyRequest]):
         if self.turn:
             return self.turn.follow()
         count, exclusive = (self.place.count, self.place.exclusive) if self.place else (None, None)
-        chats = runtime.running.chats if self.may_ask else None
+        allowed = runtime.running.allowed if self.may_ask else None
         return take_turn(
             self.caller,
             self.wired,
@@ -168,7 +161,7 @@ class Answer(Generic[AnyRequest]):
             running=runtime.running,
             models=runtime.models,
             settings=runtime.settings,
-            terms=TurnTerms(runtime.switches.refuse, count, repeatable, chats, runtime.stop_error, exclusive),
+            terms=TurnTerms(runtime.switches.refuse, count, repeatable, allowed, runtime.stop_error, exclusive),
             outside=runtime.reach.outside,
             journal=journal,
         )
@@ -200,12 +193,11 @@ class Answer(Generic[AnyRequest]):
 
     async def finish(
         self, *, left: Callable[[], Coroutine[Any, Any, None]] | None = None
-    ) -> TurnFinished | RunWaits | None:
+    ) -> TurnFinished | ToolWaits | None:
         """Waits for the end of the turn.
 
-        Returns None if `left` returned first (the client disconnected), which stops the turn; RunWaits if the turn goes
-        on by itself and a tool call waits for approval. With `left`, raises ShuttingDown where the server stops the
-        turn.
+        Returns None if `left` returned first (the client disconnected), which stops the turn; ToolWaits if the turn
+        goes on by itself and a tool call waits for approval. Raises ShuttingDown where the server stops the turn.
         """
         with self.place or nullcontext(), self.runtime.mark_run() as task:
             if left is None:
@@ -216,8 +208,7 @@ class Answer(Generic[AnyRequest]):
             try:
                 return await self._read()
             except asyncio.CancelledError:
-                _refuse_ending(self.runtime, task)
-                if not leaving.done():
+                if self.runtime.is_stopping or not leaving.done():
                     raise
                 task.uncancel()
                 return None
@@ -225,14 +216,14 @@ class Answer(Generic[AnyRequest]):
                 is_reading = False
                 leaving.cancel()
 
-    async def _read(self) -> TurnFinished | RunWaits:
+    async def _read(self) -> TurnFinished | ToolWaits:
         finished: TurnFinished | None = None
         async with aclosing(self.stream_events()) as events:
             async for event in events:
                 if isinstance(event, TurnFinished):
                     finished = event
                 elif self.turn and isinstance(event, ToolWaits) and self.runtime.running.list_waiting(self.run_id):
-                    return RunWaits(self.run_id)
+                    return event
         if finished is None:
             raise RunError("The run ended without an answer.")
         return finished
@@ -299,28 +290,11 @@ async def follow(
 
     `cut_off` encodes the error as the last piece when the server stops the turn.
     """
-    with place or nullcontext(), runtime.mark_run() as task:
+    with place or nullcontext():
         async with aclosing(events), aclosing(encode(events)) as pieces:
             try:
-                with _explain_ending(runtime, task):
+                with runtime.mark_run():
                     async for piece in pieces:
                         yield piece
             except ShuttingDown as error:
                 yield cut_off(error)
-
-
-@contextmanager
-def _explain_ending(runtime: Runtime, task: asyncio.Task[object]) -> Iterator[None]:
-    """Raises ShuttingDown instead of CancelledError where the server shuts down."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        _refuse_ending(runtime, task)
-        raise
-
-
-def _refuse_ending(runtime: Runtime, task: asyncio.Task[object]) -> None:
-    """Raises ShuttingDown where the server has cancelled the task because it shuts down."""
-    if runtime.is_stopping:
-        task.uncancel()
-        raise ShuttingDown() from None

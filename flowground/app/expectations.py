@@ -1,33 +1,17 @@
 """What came of a tested turn, compared with what its test expects; and outcomes written as lines and as JUnit's XML."""
 
 import difflib
+import itertools
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, assert_never
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 from flowground.components.schemas import compile_pattern, find_misfit, is_match
 from flowground.core.citations import find_numbers
-from flowground.core.events import (
-    ComponentFinished,
-    ComponentStarted,
-    Event,
-    ModelProgress,
-    ModelThought,
-    PassagesFound,
-    StepStatus,
-    ThinkingBegan,
-    Token,
-    ToolCalled,
-    ToolReturned,
-    ToolWaits,
-    TurnFinished,
-    TurnStarted,
-    write_arguments,
-)
+from flowground.core.events import ComponentFinished, Event, StepStatus, ToolReturned, TurnFinished, write_arguments
 from flowground.core.values import Value
 from flowground.core.words import count, cut, list_names, show
 from flowground.flows.flow import Difference, Expectation, FlowTestOutcome
@@ -57,8 +41,8 @@ class TestedTurnResult:
     calls: Mapping[str, int]
     seconds: float
     tokens: int | None
-    arguments: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    cited: Mapping[int, str] = field(default_factory=dict)
+    arguments: Mapping[str, Sequence[Mapping[str, Any]]]
+    cited: Mapping[int, str]
 
 
 def compare(expect: Expectation, result: TestedTurnResult) -> tuple[Difference, ...]:
@@ -164,10 +148,8 @@ def _compare_lines(expected: str, given: str) -> tuple[str, ...]:
     found = [line for line in difflib.unified_diff(before, after, lineterm="", n=2) if not line.startswith("@@")][2:]
     lines = [line[0] + " " + line[1:] for line in found]
     if len(before) == len(after) == 1:
-        same = next(
-            (at for at, (one, other) in enumerate(zip(before[0], after[0], strict=False)) if one != other), None
-        )
-        at = min(len(before[0]), len(after[0])) if same is None else same
+        pairs = zip(before[0], after[0], strict=False)
+        at = len([*itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)])
         if at < _SHOWN_CHARS:
             lines.append(" " * (at + 2) + "^")
     return _cut_lines(lines)
@@ -245,55 +227,34 @@ def _clean(text: str) -> str:
     return _NO_XML.sub("\ufffd", text)
 
 
-@dataclass(slots=True)
-class SeenTurn:
-    """Observes the events of one tested turn. `failure` is why the turn failed, None where it did not."""
+def sum_up_turn(
+    events: Sequence[Event], failure: str | None, calls: Mapping[str, int], seconds: float
+) -> TestedTurnResult:
+    """The result of a turn with these events that took so long; with data where its only answer is no text."""
+    ended: dict[str, StepStatus] = {}
+    arguments: dict[str, list[Mapping[str, Any]]] = {}
+    end: TurnFinished | None = None
+    for event in events:
+        if isinstance(event, ComponentFinished):
+            _note_step(ended, event, "")
+        elif isinstance(event, ToolReturned) and event.has_run and not event.called.is_inner:
+            ended[event.called.tool] = "done" if event.status == "done" else "failed"
+            arguments.setdefault(event.called.tool, []).append(event.called.arguments)
+        elif isinstance(event, TurnFinished):
+            end, seconds = event, event.seconds
+    outputs = end.outputs if end else ()
+    answer = "\n".join(output.text for output in outputs)
+    data = outputs[0].value if len(outputs) == 1 and outputs[0].kind in ("data", "records") else None
+    tokens = end.usage.total_tokens if end and end.usage else None
+    cited = {passage.number: passage.source for output in outputs for passage in output.citations}
+    return TestedTurnResult(answer, data, failure, ended, calls, seconds, tokens, arguments, cited)
 
-    on_progress: Callable[[ModelProgress], None]
-    failure: str | None = None
-    finished: TurnFinished | None = None
-    _began: float = field(default_factory=time.monotonic)
-    _ended: dict[str, StepStatus] = field(default_factory=dict)
-    _arguments: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
-    def note(self, event: Event) -> None:
-        """Takes the next event of the turn."""
-        match event:
-            case ComponentFinished():
-                self._note_step(event, "")
-            case TurnFinished():
-                self.finished = event
-            case ModelProgress():
-                self.on_progress(event)
-            case ToolReturned():
-                if event.has_run and not event.called.is_inner:
-                    self._note_end(event.called.tool, "done" if event.status == "done" else "failed")
-                    self._arguments.setdefault(event.called.tool, []).append(event.called.arguments)
-            case TurnStarted() | ComponentStarted() | Token() | PassagesFound():
-                pass
-            case ToolCalled() | ToolWaits() | ThinkingBegan() | ModelThought():
-                pass
-            case _:
-                assert_never(event)
-
-    def sum_up(self, calls: Mapping[str, int]) -> TestedTurnResult:
-        """The result of the turn; with data where its only answer is no text."""
-        end = self.finished
-        outputs = end.outputs if end else ()
-        seconds = end.seconds if end else time.monotonic() - self._began
-        answer = "\n".join(output.text for output in outputs)
-        data = outputs[0].value if len(outputs) == 1 and outputs[0].kind in ("data", "records") else None
-        tokens = end.usage.total_tokens if end and end.usage else None
-        cited = {passage.number: passage.source for output in outputs for passage in output.citations}
-        return TestedTurnResult(answer, data, self.failure, self._ended, calls, seconds, tokens, self._arguments, cited)
-
-    def _note_step(self, step: ComponentFinished, prefix: str) -> None:
-        self._note_end(f"{prefix}{step.component_id}", step.status)
-        for run in step.inner:
-            for inner in run.steps:
-                self._note_step(inner, f"{run.flow_id}.")
-
-    def _note_end(self, name: str, status: StepStatus) -> None:
-        """Notes how a component ended; one that ran in some inner flow and was skipped in others counts as run."""
-        if status != "skipped" or name not in self._ended:
-            self._ended[name] = status
+def _note_step(ended: dict[str, StepStatus], step: ComponentFinished, prefix: str) -> None:
+    """Notes how a component ended; one that ran in some inner flow and was skipped in others counts as run."""
+    name = f"{prefix}{step.component_id}"
+    if step.status != "skipped" or name not in ended:
+        ended[name] = step.status
+    for run in step.inner:
+        for inner in run.steps:
+            _note_step(ended, inner, f"{run.flow_id}.")

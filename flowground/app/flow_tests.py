@@ -6,14 +6,13 @@ each tested turn counts as a run of the author and takes a place among runs.
 """
 
 import asyncio
-import hashlib
 import json
 import tempfile
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -21,32 +20,28 @@ from typing import Any, Self
 from flowground.access.insides import open_inside
 from flowground.app import endpoint
 from flowground.app.authorize import PersonTrying
-from flowground.app.expectations import SeenTurn, compare
+from flowground.app.expectations import compare, sum_up_turn
 from flowground.app.runtime import Runtime
 from flowground.components.base import NO_OUTSIDE, Component, LookUp, Models, Outside
 from flowground.components.connectors import MCP, SQL, PythonFunction
 from flowground.components.web import APIRequest
 from flowground.core.caller import LOCAL_OWNER, Caller, RunRequest, make_id
 from flowground.core.errors import FlowgroundError, InvalidRequest, ProviderRefused, RunError, ToolNotCalled
-from flowground.core.events import ModelProgress
-from flowground.core.media_types import HEAD, find_media_type
-from flowground.core.values import FileReference, Record, SentFile
+from flowground.core.events import Event, ModelProgress
+from flowground.core.values import Record
 from flowground.core.words import count, suggest
 from flowground.flows.checks import list_components
 from flowground.flows.flow import Difference, FlowTest, FlowTestOutcome, FlowTestReport, TestedTurn, TurnOutcome
 from flowground.flows.tested import may_be_replied
 from flowground.flows.tweaks import apply_tweaks
 from flowground.flows.wiring import WiredFlow, find_types, replace_components
-from flowground.knowledge.extraction.extractors import Extractor
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
 from flowground.providers.scripted import Scripted, ScriptedSettings
-from flowground.runs.files import FileRefused, FileTexts, find_in_folder, not_there_message, refuse_kind, refuse_size
+from flowground.runs.files import FileOffer, FileReading, Files, find_in_folder, not_there_message
 from flowground.runs.running import RunningRuns
 from flowground.runs.turns import TurnTerms, take_turn
 from flowground.settings import Settings
 from flowground.store import Store
-from flowground.store.runs import files
-from flowground.store.runs.files import StoredFile
 from flowground.tools.functions import OwnFunction
 from flowground.tools.mcp import ServerTool
 from flowground.tools.outgoing import OutgoingAnswer, OutgoingCall
@@ -64,61 +59,16 @@ _NAMED: Mapping[type[Component], str] = {
     PythonFunction: "function",
 }
 """The field of a component that names its server, method, database or function."""
+_BLOCK = 262_144
+"""Bytes of a file that are read at once."""
 _ANSWER = {"status_code", "result"}
 """The keys of a reply that has a status."""
 
 
-@dataclass(slots=True)
-class FolderFiles:
-    """`SentFileReader` for the files of tests, which are below the folder of flows."""
-
-    store: Store
-    folder: Path
-    most_bytes: int
-    _paths: dict[str, Path] = field(default_factory=dict)
-    """Digest -> path of the file."""
-
-    async def read(self, file: FileReference) -> bytes:
-        return await asyncio.to_thread(self._paths[file.sha256].read_bytes)
-
-    async def extract(self, file: FileReference) -> str:
-        async with aclosing(Extractor()) as extractor:
-            return (await extractor.extract(self._paths[file.sha256], file.name)).text
-
-    async def take(self, wired: WiredFlow, names: Sequence[str]) -> Sequence[FileReference]:
-        """Stores the files of one turn for the flow's Chat Input, as if they were added at a page.
-
-        Raises InvalidRequest for a file that does not exist, cannot be read, is too large, or of a kind that the flow
-        does not take.
-        """
-        if not names:
-            return ()
-        if wired.chat_input_id is None:
-            raise FileRefused("This flow has no Chat Input, which takes files.")
-        found = await asyncio.to_thread(lambda: [_read(self.folder, name, self.most_bytes) for name in names])
-        for file in found:
-            refuse_kind(file.name, file.media_type, wired.flow.chat.accepts)
-            refuse_size(file.name, file.size, wired.flow.chat.file_bytes)
-        for file, name in zip(found, names, strict=True):
-            self._paths[file.sha256] = self.folder / name
-            row = StoredFile(file, str(LOCAL_OWNER.owner), wired.id, None, datetime.now(UTC))
-            await self.store.write(files.add_file, file=row, most=0)
-        return found
-
-
-def _read(folder: Path, name: str, most_bytes: int) -> FileReference:
-    path = find_in_folder(folder, name)
-    if path is None:
-        raise InvalidRequest(not_there_message(name))
-    if path.stat().st_size > most_bytes:
-        raise InvalidRequest(f"The file `{name}` has over {most_bytes:,} bytes (`limits.file_bytes` in config.yaml).")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InvalidRequest(f"The file `{name}` cannot be read: {error.strerror}.") from None
-    digest = hashlib.sha256(data).hexdigest()
-    kind = find_media_type(data[:HEAD], data[-HEAD:], path.name)
-    return FileReference(make_id(), path.name, kind, len(data), digest)
+async def _read_pieces(path: Path) -> AsyncGenerator[bytes, None]:
+    with path.open("rb") as opened:
+        while piece := await asyncio.to_thread(opened.read, _BLOCK):
+            yield piece
 
 
 class TestedName(str):
@@ -183,16 +133,6 @@ class TestedModels:
         provider, rest = self.models.resolve(str(model))
         return _AskedModel(self, model.component, provider), rest
 
-    def find_reply(self, component: str) -> str | None:
-        """The test's next reply to the component; None where the model answers. Raises ProviderRefused."""
-        if component not in self.replies:
-            return None
-        given, is_there = pick_reply(self.replies, component, self.calls[component])
-        if not is_there:
-            replies = count(len(self.replies[component]), "reply", "replies")
-            raise ProviderRefused(f"The test has {replies} for `{component}`, which asked once more.")
-        return write_reply(given)
-
 
 @dataclass(frozen=True, slots=True)
 class _AskedModel:
@@ -220,10 +160,16 @@ class _AskedModel:
         """Nothing to free: the provider belongs to the process."""
 
     def _count(self) -> Provider:
-        """Counts a call; the provider that answers it."""
-        self.tested.calls[self.component] += 1
-        reply = self.tested.find_reply(self.component)
-        return self.provider if reply is None else Scripted(pieces=(reply,))
+        """Counts a call; the provider that answers it. Raises ProviderRefused where the test has too few replies."""
+        calls, replies, name = self.tested.calls, self.tested.replies, self.component
+        calls[name] += 1
+        if name not in replies:
+            return self.provider
+        given, is_there = pick_reply(replies, name, calls[name])
+        if not is_there:
+            has = count(len(replies[name]), "reply", "replies")
+            raise ProviderRefused(f"The test has {has} for `{name}`, which asked once more.")
+        return Scripted(pieces=(write_reply(given),))
 
 
 def write_reply(given: Any) -> str:
@@ -307,12 +253,6 @@ class TestedOutside:
         return given
 
 
-@asynccontextmanager
-async def admit_all(_: RunRequest) -> AsyncIterator[TurnTerms]:
-    """Lets every turn run: the command line on this computer."""
-    yield TurnTerms()
-
-
 @dataclass(slots=True)
 class FlowTester:
     """Runs tests concurrently, in a block, at whose end its own database is deleted.
@@ -323,11 +263,12 @@ class FlowTester:
     settings: Settings
     models: Models
     model: str | None = None
-    admit: Admit = admit_all
+    admit: Admit = lambda _: nullcontext(TurnTerms())
     on_progress: Callable[[ModelProgress], None] = lambda _: None
     look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups
     store: Store = field(init=False)
     running: RunningRuns = field(init=False)
+    files: FileReading = field(init=False)
     _folder: tempfile.TemporaryDirectory[str] = field(init=False)
     _places: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, AT_ONCE))
 
@@ -336,10 +277,14 @@ class FlowTester:
         self._folder = await asyncio.to_thread(make)
         self.store = await asyncio.to_thread(Store.open, f"sqlite:///{self._folder.name}/tests.db", is_lasting=False)
         self.running = RunningRuns(self.store)
+        here = self.settings.model_copy(update={"data": Path(self._folder.name)})
+        self.files = FileReading(Files(self.store, here))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.running.close()
+        await self.files.close()
+        await asyncio.to_thread(self.files.files.close)
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self._folder.cleanup)
 
@@ -351,39 +296,50 @@ class FlowTester:
 
     async def _run_test(self, wired: WiredFlow, index: int) -> FlowTestOutcome:
         test, session = wired.flow.tests[index], make_id()
-        reader = FolderFiles(self.store, self.settings.flows, self.settings.limits.file_bytes)
         turns: list[TurnOutcome] = []
         async with self._places:
             for turn in test.list_turns():
-                turns.append(await self._run_turn(wired, test, turn, session, reader))
+                turns.append(await self._run_turn(wired, test, turn, session))
                 if turns[-1].differences:
                     break
         line = wired.flow.places[f"tests.{index}"].value.line
         return FlowTestOutcome(wired.id, wired.flow.file, line, test.title, len(test.list_turns()), tuple(turns))
 
-    async def _run_turn(
-        self, wired: WiredFlow, test: FlowTest, turn: TestedTurn, session: str, reader: FolderFiles
-    ) -> TurnOutcome:
+    async def _keep_files(self, wired: WiredFlow, names: Sequence[str]) -> tuple[str, ...]:
+        """The ids of files below the folder of flows, which are kept as if they were added at a page."""
+        kept: list[str] = []
+        for name in names:
+            path = await asyncio.to_thread(find_in_folder, self.settings.flows, name)
+            if path is None:
+                raise InvalidRequest(not_there_message(name))
+            try:
+                offer = FileOffer(LOCAL_OWNER.owner, path.name, wired.id)
+                async with aclosing(_read_pieces(path)) as pieces:
+                    file = await self.files.files.receive(pieces, offer)
+            except OSError as error:
+                raise InvalidRequest(f"The file `{name}` cannot be read: {error.strerror}.") from None
+            kept.append(file.reference.id)
+        return tuple(kept)
+
+    async def _run_turn(self, wired: WiredFlow, test: FlowTest, turn: TestedTurn, session: str) -> TurnOutcome:
         takes, gives = find_types(wired)
         asked = RunRequest(turn.message, takes, gives, tweaks=test.overrides, session_id=session)
         replies = {} if self.model else turn.replies
         models = TestedModels(self.models, replies)
-        seen = SeenTurn(self.on_progress)
+        seen, failure, began = list[Event](), None, time.monotonic()
         try:
             _refuse_unknown(wired, turn)
-            files = await reader.take(wired, turn.files)
+            files = await self._keep_files(wired, turn.files)
         except FlowgroundError as error:
             return TurnOutcome(turn.message, 0, (Difference("", error.full_message),))
         try:
             tweaked = apply_tweaks(wired, asked, unknown="refuse").wired
             tested = name_tested(tweaked, self.model or test.model or SCRIPTED, replied=replies, answered=turn.replies)
-            taken = {wired.chat_input_id or "": files} if files else {}
-            request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, taken_files=taken)
-            request = replace(request, sent_files=tuple(SentFile(file, file.id) for file in files))
-            own, texts = TestedOutside(turn.replies), FileTexts(self.settings.flows, reader.read)
+            request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, files=files)
+            own, reading = TestedOutside(turn.replies), self.files
             outside = Outside(self.look_ups, ask=own.ask, servers=own, ask_database=own.ask_database)
-            outside = replace(outside, find_function=own.find_function, sent_files=reader, read_file=texts.read)
-            async with self.admit(asked) as terms, aclosing(texts):
+            outside = replace(outside, find_function=own.find_function, sent_files=reading, read_file=reading.read_text)
+            async with self.admit(asked) as terms:
                 events = take_turn(
                     LOCAL_OWNER,
                     tested,
@@ -396,12 +352,12 @@ class FlowTester:
                 )
                 async with aclosing(events):
                     async for event in events:
-                        seen.note(event)
-            if seen.finished is None:
-                raise RunError("The run ended without an answer.")
+                        seen.append(event)
+                        if isinstance(event, ModelProgress):
+                            self.on_progress(event)
         except FlowgroundError as error:
-            seen.failure = error.full_message
-        result = seen.sum_up(models.calls)
+            failure = error.full_message
+        result = sum_up_turn(seen, failure, models.calls, time.monotonic() - began)
         differences = await asyncio.to_thread(compare, turn.expect, result)
         return TurnOutcome(turn.message, result.seconds, differences)
 

@@ -4,6 +4,7 @@ Callers who see the inside of a flow see its knowledge, and the knowledge that c
 who may publish the flow change its knowledge; admins change that of config.yaml. For everybody else none exists.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ async def read_knowledge(runtime: Runtime, caller: Caller, flow_id: str, name: s
         entry.refused or (state.report.vectors if lacks and state.report else ""),
         state,
         uploads,
-        await runtime.library.list_unmatched(entry, indexed or {}),
+        await asyncio.to_thread(runtime.library.list_unmatched, entry, indexed or {}),
         runtime.library.list_filtering(entry),
     )
 
@@ -126,7 +127,7 @@ async def add_file(
     offer = FileOffer(name_owner(entry.address), file_name, by=str(caller.owner))
     with runtime.files.admit(offer.owner):
         kept = await runtime.files.receive(pieces, offer)
-    runtime.library.watcher.look_soon()
+    runtime.library.look_soon()
     return kept
 
 
@@ -136,7 +137,7 @@ async def remove_file(runtime: Runtime, caller: Caller, flow_id: str, name: str,
     owner = str(name_owner(entry.address))
     await runtime.store.write(files.remove_knowledge_file, key=key, owner=owner, by=str(caller.owner))
     runtime.forget_files()
-    runtime.library.watcher.look_soon()
+    runtime.library.look_soon()
 
 
 async def list_orphaned(runtime: Runtime, caller: Caller) -> Sequence[AddedFiles]:

@@ -7,7 +7,7 @@ knowledge after the other, and deletes indexes that no flow names any more. Of s
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -77,15 +77,12 @@ class LibraryTimes:
 _USUAL = LibraryTimes()
 
 
-async def list_no_uploads(address: str) -> Sequence[AddedFile]:  # noqa: ARG001 - the contract's
-    """No uploads, without a database; a knowledge that takes uploads must not be indexed then."""
-    return ()
-
-
 class Library:
-    """The knowledge of one process. `watcher` keeps it indexed once it was started; all else works without.
+    """The knowledge of one process. A task keeps it indexed, at its pace, once it was started; all else works without.
+    `start` and `close` belong to one loop.
 
-    `pages` fetches web pages; without it no web page is indexed.
+    `pages` fetches web pages; without it no web page is indexed. Without `list_uploads`, so without a database, a
+    knowledge that takes uploads must not be indexed.
     """
 
     def __init__(
@@ -95,7 +92,7 @@ class Library:
         folders: IndexFolders,
         *,
         find_embeddings: Callable[[str], Embeddings],
-        list_uploads: ListUploads = list_no_uploads,
+        list_uploads: ListUploads | None = None,
         pages: WebPages | None = None,
         pace: LibraryTimes = _USUAL,
     ) -> None:
@@ -106,8 +103,11 @@ class Library:
         self._list_uploads = list_uploads
         self._pages, self.pace = pages, pace
         self._opened: dict[str, Knowledge] = {}
-        self._warned: set[str] = set()
-        self.watcher = LibraryWatcher(self, catalogue, folders)
+        self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        self._said: dict[str, Sequence[str]] = {}
+        """What was logged last, by what it is about."""
+        self._pauses: dict[str, float] = {}
         self.states: dict[str, IndexState] = {}
         """Address -> the progress or result of indexing in this process."""
 
@@ -172,20 +172,17 @@ class Library:
         while True:
             try:
                 found = await entry.knowledge.search(question, embeddings=entry.sources.embeddings, **how)
-                if found or not await self._is_first_coming(entry):
+                is_coming = not found and await entry.knowledge.is_empty() and await self.is_outdated(entry)
+                if not is_coming:
                     return found
             except KnowledgeMissing:
                 pass
             if time.monotonic() >= end:
                 raise self._missing_error(entry.address)
             if not has_asked:
-                self.watcher.look_soon()
+                self.look_soon()
             has_asked = True
             await asyncio.sleep(_WAIT_STEP)
-
-    async def _is_first_coming(self, entry: KnowledgeEntry) -> bool:
-        """Whether the index is empty, and files came since it was made."""
-        return await entry.knowledge.is_empty() and await self.is_outdated(entry)
 
     def _missing_error(self, address: str) -> KnowledgeMissing:
         """The error for a knowledge without an index, with the reason that this process knows."""
@@ -225,7 +222,7 @@ class Library:
 
     async def find_sources(self, entry: KnowledgeEntry) -> KnowledgeSources:
         """The sources of the knowledge with its uploads. Raises StoreUnavailable."""
-        uploads = await self._list_uploads(entry.address) if entry.section.uploads else ()
+        uploads = await self._list_uploads(entry.address) if self._list_uploads and entry.section.uploads else ()
         return replace(entry.sources, added=tuple(uploads))
 
     async def is_outdated(self, entry: KnowledgeEntry) -> bool:
@@ -252,11 +249,8 @@ class Library:
 
         return look_up
 
-    async def list_unmatched(self, entry: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
-        """A sentence for each filter written in a flow file that none of these files matches."""
-        return await asyncio.to_thread(self._list_unmatched, entry, indexed)
-
-    def _list_unmatched(self, entry: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
+    def list_unmatched(self, entry: KnowledgeEntry, indexed: Mapping[str, IndexedFile]) -> list[str]:
+        """A sentence for each filter written in a flow file that none of these files matches; call it in a thread."""
         found = []
         for wired, name, component in self._list_retrieves(entry):
             if says := explain_unmatched(read_filters(component.list_written_filters()), indexed.values()):
@@ -299,15 +293,11 @@ class Library:
         self.states[entry.address] = IndexState(report.read, report.read, report=report)
         return report
 
-    def close_unnamed(self, addresses: Iterable[str]) -> None:
-        """Closes knowledge whose index was deleted."""
-        for address in addresses:
-            if knowledge := self._opened.pop(address, None):
-                knowledge.close()
-
     async def close(self) -> None:
         """Ends the task and closes all knowledge; the next process begins an unfinished index again."""
-        await self.watcher.close()
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
         for knowledge in self._opened.values():
             knowledge.close()
         if self._pages:
@@ -330,27 +320,11 @@ class Library:
                 embeddings = self._find_embeddings(section.embeddings)
             except ProviderError as error:  # words are searched without embeddings
                 refused = f"Only words are found: {error.full_message}"
-                if address not in self._warned:
-                    _log.warning("The knowledge %s: %s", address, refused)
-                self._warned.add(address)
+                self._warn_once(f"embeddings of {address}", [f"The knowledge {address}: {refused}"])
         pages = self._pages.list_sources(section.urls) if self._pages else None
         folder = self._catalogue.folder
         sources = KnowledgeSources(folder, section.files, split.size, split.overlap, embeddings, pages=pages)
         return KnowledgeEntry(address, section, knowledge, sources, refused)
-
-
-class LibraryWatcher:
-    """The task that keeps a library indexed, at its pace; `start` and `close` belong to one loop."""
-
-    def __init__(self, library: Library, catalogue: Catalogue, folders: IndexFolders) -> None:
-        self._library = library
-        self._catalogue = catalogue
-        self._folders = folders
-        self._task: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
-        self._failures: dict[str, str] = {}
-        self._noted: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {}
-        self._pauses: dict[str, float] = {}
 
     def look_soon(self) -> None:
         """Checks now whether files changed, where the task was started. From any thread."""
@@ -358,14 +332,8 @@ class LibraryWatcher:
             self._task.get_loop().call_soon_threadsafe(self._woken.set)
 
     def start(self) -> None:
-        """Starts the task."""
+        """Starts the task that keeps the knowledge indexed."""
         self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def close(self) -> None:
-        """Cancels the task and waits for its end."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     async def _watch(self) -> None:
         forgotten = -_FORGET_EVERY
@@ -374,23 +342,23 @@ class LibraryWatcher:
             if time.monotonic() - forgotten >= _FORGET_EVERY:
                 forgotten = time.monotonic()
                 await self._forget()
-            for entry in self._library.list_all():
+            for entry in self.list_all():
                 begun = time.monotonic()
                 if begun < self._pauses.get(entry.address, 0.0):
                     continue
                 try:
-                    is_outdated = await self._library.is_outdated(entry)
+                    is_outdated = await self.is_outdated(entry)
                     looked += time.monotonic() - begun
                     if is_outdated:
                         await self._renew(entry)
                 except KnowledgeBusy:
                     continue  # another process does it
                 except Exception as error:  # noqa: BLE001 - the task goes on: its next round tries again
-                    self._log_failure(entry.address, error)
+                    self._warn_of_failure(entry.address, explain(error))
                     if entry.section.urls:
                         self._pauses[entry.address] = time.monotonic() + _PAUSE
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), max(self._library.pace.look_every, _LOOK_SHARE * looked))
+                await asyncio.wait_for(self._woken.wait(), max(self.pace.look_every, _LOOK_SHARE * looked))
             self._woken.clear()
 
     async def _forget(self) -> None:
@@ -399,46 +367,40 @@ class LibraryWatcher:
         Deletes nothing while a flow file has mistakes, since it may name some, or while there is no flow, since the
         folder of flows may be mounted after this process started.
         """
-        wanted = {entry.address for entry in self._library.list_all()}
+        wanted = {entry.address for entry in self.list_all()}
         deletes = bool(self._catalogue.list_flows()) and not self._catalogue.list_problems()
         try:
             gone = await asyncio.to_thread(self._folders.forget, wanted, now=time.time(), deletes=deletes)
         except (RunError, OSError) as error:
             _log.warning("Indexes that no flow names are kept: %s", explain(error))
             return
-        self._library.close_unnamed(gone)
+        for address in gone:
+            if knowledge := self._opened.pop(address, None):
+                knowledge.close()
 
     async def _renew(self, entry: KnowledgeEntry) -> None:
-        await asyncio.sleep(self._library.pace.settle)
-        report = await self._library.index(entry)
+        await asyncio.sleep(self.pace.settle)
+        report = await self.index(entry)
         if report.vectors:
-            self._log_failure(entry.address, RunError(report.vectors))
             self._pauses[entry.address] = time.monotonic() + _PAUSE
-        else:
-            self._failures.pop(entry.address, None)
-        unmatched = await self._library.list_unmatched(entry, await entry.knowledge.list_files())
-        self._log_notes(entry, report.notes, unmatched)
+        self._warn_of_failure(entry.address, report.vectors)
+        unmatched = await asyncio.to_thread(self.list_unmatched, entry, await entry.knowledge.list_files())
+        says = [f"The knowledge {entry.address}: {one}" for one in unmatched]
+        if notes := [*report.notes.values()]:
+            more = " `knowledge list` names the others." if len(notes) > 1 else ""
+            sources = count(len(notes), "source" if entry.section.urls else "file")
+            says.insert(0, f"{sources} of the knowledge {entry.address}: {notes[0]}{more}")
+        self._warn_once(f"notes of {entry.address}", says)
 
-    def _log_notes(self, entry: KnowledgeEntry, notes: Mapping[str, str], unmatched: Sequence[str]) -> None:
-        """Logs notes once, until they change: a page that fails is fetched again and again."""
-        before = self._noted.get(entry.address)
-        self._noted[entry.address] = (notes, unmatched)
-        if before == (notes, unmatched):
-            return
-        if notes:
-            first, *others = notes.values()
-            text = f"{first} `knowledge list` names the others." if others else first
-            kind = "source" if entry.section.urls else "file"
-            _log.warning("%s of the knowledge %s: %s", count(len(notes), kind), entry.address, text)
-        for one in unmatched:
-            _log.warning("The knowledge %s: %s", entry.address, one)
+    def _warn_of_failure(self, address: str, reason: str) -> None:
+        self._warn_once(address, [f"The knowledge {address} could not be indexed: {reason}"] if reason else [])
 
-    def _log_failure(self, address: str, error: Exception) -> None:
-        """Logs a failure once, until the knowledge is indexed or fails with another reason."""
-        reason = explain(error)
-        if self._failures.get(address) != reason:
-            self._failures[address] = reason
-            _log.warning("The knowledge %s could not be indexed: %s", address, reason)
+    def _warn_once(self, about: str, says: Sequence[str]) -> None:
+        """Logs these sentences once, until they are others: a page that fails is fetched again and again."""
+        if says != self._said.get(about):
+            for one in says:
+                _log.warning("%s", one)
+        self._said[about] = says
 
 
 def explain(error: BaseException) -> str:

@@ -3,13 +3,11 @@
 import asyncio
 import re
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller
 from flowground.core.errors import DecidedElsewhere, RunElsewhere, RunNotFound
 from flowground.core.events import ToolWaits, list_waiting_calls
-from flowground.core.messages import Decision
 from flowground.runs.scope import NothingWaits
 from flowground.store import Store
 from flowground.store.runs import chunks, conversations, progress, requests, session_lists
@@ -19,14 +17,6 @@ from flowground.store.runs.requests import PassedDecision
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _POLL_SECONDS, _POLLS = 0.25, 40
 """Most seconds between two polls of another process's progress, and how many polls: the first ones come sooner."""
-
-
-class DecidedCall(NamedTuple):
-    """A person's decision about a call: its number in the run, the digest that was shown with it, the decision."""
-
-    call: int
-    digest: str
-    decision: Decision
 
 
 async def open_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
@@ -72,17 +62,17 @@ async def stop_run(runtime: Runtime, caller: Caller, run_id: str) -> RunRecord:
     return await open_run(runtime, caller, run_id)
 
 
-async def decide(runtime: Runtime, caller: Caller, run_id: str, decided: DecidedCall) -> RunRecord:
+async def decide(runtime: Runtime, caller: Caller, decided: PassedDecision) -> RunRecord:
     """Allows or refuses a waiting call of the caller's own run, in whatever process; returns the run.
 
     Raises RunNotFound, NothingWaits, and DecidedElsewhere where another process has not taken the decision within some
     seconds.
     """
-    run = await open_run(runtime, caller, run_id)
+    run = await open_run(runtime, caller, decided.run_id)
     if run.status != "running":
         raise NothingWaits
-    if not runtime.running.decide(run.id, *decided):
-        await _pass_on(runtime.store, PassedDecision(run.id, *decided))
+    if not runtime.running.decide(*decided):
+        await _pass_on(runtime.store, decided)
     return run
 
 

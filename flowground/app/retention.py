@@ -84,7 +84,7 @@ class RetentionTask:
         self._kinds = [kind for kind in self._list_kinds(retention) if kind.days]
         self._wanted = {REMOVED}
         """Kinds to delete before the hour is over; at the start, removals that an earlier process did not finish."""
-        self._is_wanted, self._is_urgent = asyncio.Event(), asyncio.Event()
+        self._woken = asyncio.Event()
         self._finished: list[Removal] = []
         """Finished removals that are repeated once."""
         self._task: asyncio.Task[None] | None = None
@@ -116,16 +116,13 @@ class RetentionTask:
 
     def start(self) -> None:
         """Starts the task."""
-        self._is_wanted.set()
         self._task = asyncio.get_running_loop().create_task(self._look())
 
     def look_soon(self, kind: str) -> None:
         """Wakes the task for this kind. Removals and files are urgent; other kinds wait until the last round is
         `at_least` seconds ago."""
         self._wanted.add(kind)
-        self._is_wanted.set()
-        if kind in _URGENT:
-            self._is_urgent.set()
+        self._woken.set()
 
     async def close(self) -> None:
         if self._task:
@@ -209,23 +206,22 @@ class RetentionTask:
 
     async def _look(self) -> None:
         clock = asyncio.get_running_loop().time
-        at_all = clock() + self._at_least
+        at_all, earliest = clock() + self._at_least, clock()
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(at_all - clock()):  # `wait_for` may lose the end of the process
-                    await self._is_wanted.wait()
+            due = min(earliest, at_all) if self._wanted else at_all
+            if clock() < due and not self._wanted & _URGENT:
+                self._woken.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(due - clock()):  # `wait_for` may lose the end of the process
+                        await self._woken.wait()
+                continue
             only: set[str] | None
             only, self._wanted = self._wanted, set()
-            self._is_wanted.clear()
-            self._is_urgent.clear()
             if clock() >= at_all:
                 only, at_all = None, clock() + self._at_most
             if forgotten := await self.forget(only=only):
                 _log.info("forgotten: %s", ", ".join(f"{says}: {count}" for says, count in forgotten.items()))
             if self._finished:
                 asyncio.get_running_loop().call_later(self._again, self.look_soon, REMOVED)
-            if only and only <= _URGENT:
-                continue  # an urgent round does not delay the others
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._at_least):
-                    await self._is_urgent.wait()
+            if not only or not only <= _URGENT:  # an urgent round does not delay the others
+                earliest = clock() + self._at_least

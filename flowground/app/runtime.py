@@ -13,11 +13,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from flowground.access import Access
 from flowground.access.sign_in import SignIn
@@ -56,7 +55,7 @@ from flowground.knowledge.index_folder import IndexFolders
 from flowground.providers import Providers
 from flowground.runs import files
 from flowground.runs.admission import Admission
-from flowground.runs.files import FileReading, Files, FileTexts
+from flowground.runs.files import FileReading, Files
 from flowground.runs.limits import RunLimits
 from flowground.runs.running import Interruptions, RunningRuns
 from flowground.runs.scope import NothingWaits
@@ -136,7 +135,7 @@ class Runtime:
         await self.interruptions.start()
         self.models.start()
         self.retention_task.start()
-        self.library.watcher.start()
+        self.library.start()
 
     def forget_files(self) -> None:
         """Schedules the deletion of bytes, after rows that may have had files were deleted. From any thread."""
@@ -231,13 +230,21 @@ class Runtime:
 
     @contextmanager
     def mark_run(self) -> Iterator[asyncio.Task[object]]:
-        """Marks the current task as one that `stop_runs` waits for and may cancel; yields the task."""
+        """Marks the current task as one that `stop_runs` waits for and may cancel; yields the task.
+
+        Raises ShuttingDown instead of CancelledError where the server shuts down.
+        """
         task = asyncio.current_task()
         if task is None:
             raise RunError("A run needs a task.")
         self._tasks.add(task)
         try:
             yield task
+        except asyncio.CancelledError:
+            if not self.is_stopping:
+                raise
+            task.uncancel()
+            raise ShuttingDown from None
         finally:
             self._tasks.discard(task)
 
@@ -313,35 +320,27 @@ class RunReach:
     def __init__(
         self, settings: Settings, look_ups: Callable[[str], LookUp], files: Files, functions: Functions
     ) -> None:
-        self._outgoing = Outgoing(settings.outgoing)
-        self._extractor = Extractors(_PAGES)
-        self._databases = Databases(settings.databases)
-        self._functions = functions
-        search = WebSearches(settings.search, self._outgoing).search
-        self._reading = FileReading(files)
-        self._texts = FileTexts(settings.flows, files.read_file)
-        self._servers = McpServers(settings.mcp_servers, settings.outgoing.egress, find_wrong_schema)
+        outgoing, extractor, reading = Outgoing(settings.outgoing), Extractors(_PAGES), FileReading(files)
+        databases, self._functions = Databases(settings.databases), functions
+        servers = McpServers(settings.mcp_servers, settings.outgoing.egress, find_wrong_schema)
         self.outside = Outside(
             look_ups=look_ups,
-            ask=self._outgoing.ask,
-            extract=lambda data, name: self._extractor.extract(data, name, whose=WHOSE.get()),
-            search=search,
-            ask_database=self._databases.ask,
-            find_function=self._functions.find,
-            sent_files=self._reading,
-            read_file=self._texts.read,
-            servers=self._servers,
+            ask=outgoing.ask,
+            extract=lambda data, name: extractor.extract(data, name, whose=WHOSE.get()),
+            search=WebSearches(settings.search, outgoing).search,
+            ask_database=databases.ask,
+            find_function=functions.find,
+            sent_files=reading,
+            read_file=reading.read_text,
+            servers=servers,
         )
+        self._closes = (servers.close, outgoing.close, extractor.close, databases.close, reading.close)
 
     async def close(self) -> None:
         """Closes connections, ends queries and processes."""
-        await self._servers.close()
-        await self._outgoing.close()
-        await self._extractor.close()
-        await self._databases.close()
+        for close in self._closes:
+            await close()
         self._functions.close()
-        await self._reading.close()
-        await self._texts.aclose()
 
 
 class Switches:
@@ -355,7 +354,7 @@ class Switches:
         self._changed = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
         """Called after something was switched off or on, once its runs are being ended."""
-        models.is_off = self._is_provider_off
+        models.is_off = lambda name: ("provider", name) in self._off
         self._followed: Mapping[str, float] = {}
         """Run id -> when another process said last that it follows it."""
         self._looked = -float("inf")
@@ -398,45 +397,20 @@ class Switches:
         if request and request.tweaks:
             with suppress(RequestError):
                 wired = apply_tweaks(wired, request, unknown="warn", caller=caller).wired
-        if switch := off.get(("flow", wired.id)):
-            return FlowSwitchedOff(switch.says)
-        for inner in wired.inner_flows.values():
-            if switch := off.get(("flow", inner.id)):
+        for flow in (wired, *wired.inner_flows.values()):
+            if switch := off.get(("flow", flow.id)):
                 return FlowSwitchedOff(switch.says)
-        for _, model in wired.list_models():
-            if switch := off.get(("provider", self._models.name_provider(model))):
-                return ProviderSwitchedOff(switch.says)
-        return None
+        return self._find_provider_off(self._models.name_provider(model) for _, model in wired.list_models())
 
-    def _is_provider_off(self, name: str) -> bool:
-        return ("provider", name) in self._off
-
-    def _find_off_fallback(self, asked: Collection[str]) -> EndedByAdmin | None:
+    def _find_provider_off(self, asked: Iterable[str]) -> EndedByAdmin | None:
         switch = next((switch for name in asked if (switch := self._off.get(("provider", name)))), None)
         return ProviderSwitchedOff(switch.says) if switch else None
 
-    async def wait_for_off(
-        self,
-        wired: WiredFlow,
-        request: RunRequest,
-        caller: Caller,
-        left: Callable[[], Coroutine[Any, Any, object]] | None = None,
-    ) -> EndedByAdmin | None:
-        """Waits until `find_off` returns an error, for a run that waits for a place; None once `left` returns."""
-
-        async def wait_for_switch() -> EndedByAdmin:
-            while not (off := self.find_off(wired, request, caller)):
-                await self._changed.wait()
-            return off
-
-        switch = asyncio.ensure_future(wait_for_switch())
-        leaving = {asyncio.ensure_future(left())} if left else set()
-        try:
-            await asyncio.wait({switch, *leaving}, return_when=asyncio.FIRST_COMPLETED)
-            return switch.result() if switch.done() else None
-        finally:
-            for wait in (switch, *leaving):
-                wait.cancel()
+    async def wait_for_off(self, wired: WiredFlow, request: RunRequest, caller: Caller) -> EndedByAdmin:
+        """Waits until `find_off` returns an error, for a run that waits for a place."""
+        while not (off := self.find_off(wired, request, caller)):
+            await self._changed.wait()
+        return off
 
     async def close(self) -> None:
         if self._timer:
@@ -459,7 +433,7 @@ class Switches:
 
     def _begin_look(self) -> None:
         self._timer = None
-        if self._running.list_runs():
+        if self._running.runs:
             self._set_timer()
             self._is_due = True
             if self._looking is None or self._looking.done():
@@ -499,9 +473,9 @@ class Switches:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         errors: dict[int, EndedByAdmin | None] = {}  # many runs are of one flow, which may be large
-        for run_id, run in self._running.list_runs().items():
+        for run_id, run in self._running.runs.items():
             if id(run.wired) not in errors:
                 errors[id(run.wired)] = self.find_off(run.wired)
-            if why := errors[id(run.wired)] or self._find_off_fallback(run.asked_instead):
+            if why := errors[id(run.wired)] or self._find_provider_off(run.budget.asked_instead):
                 self._running.end_early(run_id, why)
         self.on_change()

@@ -50,7 +50,7 @@ async def list_all() -> None:
             unread, passages = sum(file.is_unread for file in files), sum(file.passages for file in files)
             rows.append((entry.address, f"{len(files) - unread}", f"{unread}", f"{passages}", state))
             notes = [file.note for file in files if file.note]
-            _write_notes(entry, [*notes, *missing, *await library.list_unmatched(entry, indexed)])
+            _write_notes(entry, [*notes, *missing, *library.list_unmatched(entry, indexed)])
         added = await store.read(knowledge_files.list_added)
         unnamed = library.find_unnamed([one.address for one in added])
         left = [one for one in added if one.address in unnamed]
@@ -77,7 +77,7 @@ async def index(names: Sequence[str]) -> int:
             echo(f"{entry.address}: {held}{lacks} ({changes}, {report.seconds:.1f} s)")
             lacking = entry.refused or report.vectors
             wrong = [*report.notes.values(), *([lacking] if lacking else [])]
-            _write_notes(entry, [*wrong, *await library.list_unmatched(entry, indexed)])
+            _write_notes(entry, [*wrong, *library.list_unmatched(entry, indexed)])
             is_whole &= not wrong
     return 0 if is_whole else 1
 

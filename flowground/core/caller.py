@@ -134,16 +134,6 @@ class Caller:
         """Whether the caller may set every field that is not protected, where the author opened no list of fields."""
         return self.opens_every_flow and self.sets == "unprotected"
 
-    @property
-    def token_hides_inside(self) -> bool:
-        """Whether only this token's rights hide the inside: another token of the same owner may show it."""
-        return self.opens_every_flow and self.sees != "inside"
-
-    @property
-    def token_closes_fields(self) -> bool:
-        """Whether only this token's rights close fields: another token of the same owner may set them."""
-        return self.opens_every_flow and self.sets != "unprotected"
-
     def name_better_token(self, lacks: Right) -> str:
         """A sentence saying which token to make where only this one lacks a right."""
         wanted, option = ("may set fields", "--sets unprotected")

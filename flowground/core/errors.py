@@ -64,16 +64,19 @@ class FlowgroundError(Exception):
     """Base of all our errors.
 
     `message` is a sentence for people, `code` a stable word for programs, `hint` says what to do, and `retry_after`
-    after how many seconds the same call may succeed, where that is known.
+    after how many seconds the same call may succeed, where that is known. A class whose sentence is always the same
+    has it as `says`.
     """
 
     code = "error"
+    says = ""
+    hint: str | None = None
 
-    def __init__(self, message: str, **more: Unpack[ErrorExtras]) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str = "", **more: Unpack[ErrorExtras]) -> None:
+        self.message = message or self.says
+        super().__init__(self.message)
         self.code = more.get("code") or self.code
-        self.hint = more.get("hint")
+        self.hint = more.get("hint") or self.hint
         self.retry_after = more.get("retry_after")
 
     @property
@@ -163,18 +166,14 @@ class ShuttingDown(RunError):
     """The server ended before the run did."""
 
     code = "shutting_down"
-
-    def __init__(self, *, hint: str | None = None) -> None:
-        super().__init__("The server is stopping.", hint=hint)
+    says = "The server is stopping."
 
 
 class RunStopped(RunError):
     """The run's owner stopped it, or nobody read its events any more. Its text so far is kept."""
 
     code = "run_stopped"
-
-    def __init__(self) -> None:
-        super().__init__("The run was stopped.")
+    says = "The run was stopped."
 
 
 class EndedByAdmin(RunError):
@@ -185,9 +184,7 @@ class StoppedByAdmin(EndedByAdmin):
     """An admin stopped this run."""
 
     code = "stopped_by_admin"
-
-    def __init__(self) -> None:
-        super().__init__("An administrator stopped this answer.")
+    says = "An administrator stopped this answer."
 
 
 class FlowSwitchedOff(EndedByAdmin):
@@ -213,9 +210,7 @@ class UnexpectedFailure(RunError):
     """A failure that nobody foresaw. Callers learn nothing more; the log has the traceback."""
 
     code = "internal_error"
-
-    def __init__(self) -> None:
-        super().__init__("Something went wrong on this server.")
+    says = "Something went wrong on this server."
 
 
 class RunTimeout(RunError):
@@ -310,11 +305,7 @@ class NoDocuments(RunError):
 
     code = "no_documents"
     says = "There are no documents to answer from yet."
-
-    def __init__(self) -> None:
-        super().__init__(
-            self.says, hint="Add some on the page Knowledge, or where the flow's `knowledge:` looks for them."
-        )
+    hint = "Add some on the page Knowledge, or where the flow's `knowledge:` looks for them."
 
 
 class ComponentFailed(RunError):
@@ -358,7 +349,7 @@ class InvalidRequest(RequestError):
     """The body or a parameter does not fit; `problems` are pydantic-like dicts (type, loc, msg), without the input."""
 
     def __init__(
-        self, message: str, *, problems: Iterable[Mapping[str, object]] = (), **more: Unpack[ErrorExtras]
+        self, message: str = "", *, problems: Iterable[Mapping[str, object]] = (), **more: Unpack[ErrorExtras]
     ) -> None:
         super().__init__(message, **more)
         self.problems = tuple(problems)
@@ -367,8 +358,8 @@ class InvalidRequest(RequestError):
 class AnswerUnfinished(InvalidRequest):
     """The conversation that is to be changed still has an answer being written."""
 
-    def __init__(self) -> None:
-        super().__init__("An answer is still being written in this conversation.", hint="Stop it first.")
+    says = "An answer is still being written in this conversation."
+    hint = "Stop it first."
 
 
 class OptionMissing(RequestError):
@@ -447,33 +438,21 @@ class EventsGone(RequestError):
     """The events of this run are not kept, or no longer: those of streamed runs are, as long as their messages."""
 
     code = "events_gone"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The events of this run are not kept.",
-            hint="Streamed runs keep them as long as their messages. Ask for the run itself.",
-        )
+    says = "The events of this run are not kept."
+    hint = "Streamed runs keep them as long as their messages. Ask for the run itself."
 
 
 class DecidedElsewhere(RequestError):
     """The call waits in another process, which was sent the decision and has not confirmed it yet."""
 
     code = "decided_elsewhere"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Another process of this server is running it, and has not taken the decision yet.",
-            hint="It has been told. Look at the run again in a moment.",
-        )
+    says = "Another process of this server is running it, and has not taken the decision yet."
+    hint = "It has been told. Look at the run again in a moment."
 
 
 class RunElsewhere(RequestError):
     """Another process runs the run; it was asked to stop it and has not done so yet."""
 
     code = "run_elsewhere"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Another process of this server is running it, and has not stopped it yet.",
-            hint="It has been asked to. Look at the run again in a moment.",
-        )
+    says = "Another process of this server is running it, and has not stopped it yet."
+    hint = "It has been asked to. Look at the run again in a moment."

@@ -195,8 +195,7 @@ def _write_number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
-def write_size(size: int) -> str:
-    """A size in bytes with a fitting unit, in powers of 1000."""
-    if size >= 1_000_000_000:
-        return f"{size / 1e9:.1f} GB"
-    return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{max(1, size // 1000)} kB"
+def write_size(size: float) -> str:
+    """A size in bytes with a fitting unit, in powers of 1000: 0 kB, 1.2 kB, 10.2 MB."""
+    unit, power = ("GB", 1e9) if size >= 1e9 else ("MB", 1e6) if size >= 1e6 else ("kB", 1e3)
+    return f"{size / power:.1f}".removesuffix(".0") + f" {unit}"

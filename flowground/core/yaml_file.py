@@ -221,11 +221,6 @@ class Dialect:
     most_values: float = math.inf
 
 
-def parse_events(text: str) -> Iterator[yaml.Event]:
-    """The events of YAML's parser. Raises yaml.YAMLError."""
-    return iter(_Loader(text).get_event, None)
-
-
 def read_document(text: str, file: str, dialect: Dialect) -> Document:
     """The tree of a file's text, with the mistakes that leave it readable. Raises FlowError where it is not
     readable."""
@@ -249,7 +244,7 @@ class _Reader:
         self._problems = problems
         self._dialect = dialect
         self._lines = text.splitlines()
-        self._events = parse_events(text)
+        self._events: Iterator[yaml.Event] = iter(_Loader(text).get_event, None)
         self._anchors: dict[str, Node | None] = {}
         self._values = 0
         self._most = dialect.most_values

@@ -252,7 +252,7 @@ class FlowPolicy:
         `api.overridable`."""
         if self.opened is not None or not caller.opens_every_flow:
             return self._refuse_unlisted(key, what, may_warn=True)
-        if caller.token_closes_fields:
+        if caller.opens_every_flow and not caller.sets_unprotected:
             return self._refuse_token(key, what, may_warn=True)
         says = f"`{what}` cannot be set: the flow has no such field, or callers may not set it."
         return Refusal(key, says, may_warn=True, lacks="sees")

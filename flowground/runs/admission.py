@@ -8,7 +8,7 @@ cannot. Nobody has more than a share of the places or of the queue: fifty, or ha
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from flowground.core.errors import FlowgroundError, ServerBusy, ShuttingDown
@@ -36,10 +36,10 @@ class Admission:
         """Waiting runs, first come first: when each came, and whose it is."""
         self.is_closed = False
 
-    async def acquire(self, left: Leaving | None = None, *, whose: str = "") -> None:
+    async def acquire(self, *leaving: Leaving, whose: str = "") -> None:
         """Takes one place; waits where none is free, or this person's share is used up.
 
-        Raises ServerBusy, ShuttingDown; and when `left` returns first, its error or ClientDisconnected.
+        Raises ServerBusy, ShuttingDown; and when one of `leaving` returns first, its error or ClientDisconnected.
         """
         if self.is_closed:
             raise ShuttingDown(hint="Try again in a moment.")
@@ -52,14 +52,14 @@ class Admission:
         waits = sum(other == whose for _, other in self._waiting.values())
         if not self._seconds or not free_waits or (waits >= _SHARE and waits > free_waits):
             raise self._busy_error()
-        await self._wait(left, whose)
+        await self._wait(leaving, whose)
 
-    async def _wait(self, left: Leaving | None, whose: str) -> None:
+    async def _wait(self, leaving: Sequence[Leaving], whose: str) -> None:
         loop = asyncio.get_running_loop()
         place: asyncio.Future[None] = loop.create_future()
         self._waiting[place] = self._clock(), whose
-        leaving = loop.create_task(left()) if left else None
-        awaited: set[asyncio.Future[Any]] = {place, leaving} if leaving else {place}
+        leavings = [loop.create_task(one()) for one in leaving]
+        awaited: set[asyncio.Future[Any]] = {place, *leavings}
         try:
             await asyncio.wait(awaited, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
@@ -68,12 +68,12 @@ class Admission:
             raise
         finally:
             self._waiting.pop(place, None)
-            if leaving:
-                leaving.cancel()
+            for task in leavings:
+                task.cancel()
         if place.done():
             place.result()
-        elif leaving and leaving.done():
-            raise leaving.result() or ClientDisconnected
+        elif ended := next((task for task in leavings if task.done()), None):
+            raise ended.result() or ClientDisconnected
         else:
             raise self._busy_error(waited=self._seconds)
 

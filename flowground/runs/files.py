@@ -14,7 +14,7 @@ import secrets
 import shutil
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -65,11 +65,10 @@ _PLACE_SECONDS = 3_600
 _STAMP = "%Y-%m-%d_%H-%M-%S"
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_(.+)", re.DOTALL)
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SENT_FILE_LIMITS = ExtractionLimits(text_chars=1_000_000, seconds=20)
-"""Bounds of the texts of sent files; far more characters than a model is shown."""
 _HELD_CHARS = 5_000_000
 """Characters of texts that are cached: questions are often asked again about the same file."""
 _TEXT_LIMITS = ExtractionLimits(text_chars=1_000_000, memory_bytes=500_000_000, seconds=30)
+"""Bounds of the texts of files; far more characters than a model is shown."""
 
 
 class IncomingFile:
@@ -445,10 +444,13 @@ async def find_stamped(store: Store, flow_id: str, name: str, *, owners: Collect
 
 @dataclass(slots=True)
 class FileReading:
-    """`SentFileReader` of runs, for one event loop. The first file starts the child processes."""
+    """`SentFileReader` of runs, for one event loop; also reads an author's files, in the folder of flows.
+
+    The first file starts the child processes.
+    """
 
     files: Files
-    _extractors: Extractors = field(default_factory=lambda: Extractors(_SENT_FILE_LIMITS))
+    _extractors: Extractors = field(default_factory=lambda: Extractors(_TEXT_LIMITS))
     _texts: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -465,14 +467,24 @@ class FileReading:
             self._keep(key, text)
             return text
         self._forget([file.sha256])
-        known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
-        try:
-            text = (await self._extractors.extract(partial(self.read, file), file.name, **known)).text
-        except FileUnreadable as error:
-            raise SentFileFailed(error.message) from None
+        text = (await self.read_text(file)).text
         if await self.files.has_bytes(file):
             self._keep(key, text)
         return text
+
+    async def read_text(self, file: FileReference | str) -> Extracted:
+        """The text of a sent file, or of the author's file at a path. Raises SentFileFailed, FileUnreadable,
+        RunError."""
+        if isinstance(file, FileReference):
+            known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
+            try:
+                return await self._extractors.extract(partial(self.read, file), file.name, **known)
+            except FileUnreadable as error:
+                raise SentFileFailed(error.message) from None
+        path = await asyncio.to_thread(find_in_folder, self.files.settings.flows, file)
+        if path is None:
+            raise RunError(not_there_message(file))
+        return await self._extractors.extract(path, file)
 
     def _keep(self, key: tuple[str, str], text: str) -> None:
         self._texts[key] = text
@@ -487,36 +499,6 @@ class FileReading:
     async def close(self) -> None:
         """Ends the child processes."""
         await self._extractors.close()
-
-
-@dataclass(slots=True)
-class FileTexts:
-    """The texts of files that flows read: an author's in the folder of flows, or a sent one, whose bytes `read_sent`
-    reads.
-
-    The first file starts the child processes.
-    """
-
-    folder: Path
-    read_sent: Callable[[FileReference], Awaitable[bytes]]
-    _extractor: Extractors = field(default_factory=lambda: Extractors(_TEXT_LIMITS))
-
-    async def read(self, file: FileReference | str) -> Extracted:
-        """The text of a sent file, or of the author's file at a path. Raises SentFileFailed, FileUnreadable,
-        RunError."""
-        if isinstance(file, FileReference):
-            known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
-            try:
-                return await self._extractor.extract(partial(self.read_sent, file), file.name, **known)
-            except FileUnreadable as error:
-                raise SentFileFailed(error.message) from None
-        path = await asyncio.to_thread(find_in_folder, self.folder, file)
-        if path is None:
-            raise RunError(not_there_message(file))
-        return await self._extractor.extract(path, file)
-
-    async def aclose(self) -> None:
-        await self._extractor.close()
 
 
 def find_in_folder(folder: Path, name: str) -> Path | None:

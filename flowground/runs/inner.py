@@ -16,7 +16,6 @@ from flowground.core.events import (
     ComponentEvent,
     ComponentFinished,
     ComponentStarted,
-    InnerRun,
     ModelProgress,
     ModelThought,
     PassagesFound,
@@ -170,24 +169,6 @@ class InnerEvents:
 
     async def wait_for_room(self) -> None:
         await self.outer.wait_for_room()
-
-
-@dataclass(slots=True)
-class InnerRuns:
-    """The inner runs of one component: the first ones, and how many there were."""
-
-    runs: list[InnerRun] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, run: InnerRun) -> None:
-        """Counts an ended run, and stores it where there is room."""
-        self.count += 1
-        if len(self.runs) < MOST_INNER_RUNS:
-            self.runs.append(run)
-
-    def list(self) -> tuple[InnerRun, ...]:
-        """The stored runs in the order in which they began."""
-        return tuple(sorted(self.runs, key=lambda run: run.at))
 
 
 def find_answer(wired: WiredFlow) -> str:

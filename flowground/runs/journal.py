@@ -10,16 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 from flowground.core.errors import FlowgroundError
-from flowground.core.events import (
-    ComponentFinished,
-    Event,
-    ModelThought,
-    PassagesFound,
-    Token,
-    ToolReturned,
-    TurnFinished,
-    TurnStarted,
-)
+from flowground.core.events import Event, Token
 
 _MOST_CHARS = 2048
 """Pieces of text are joined up to this many characters: a list of small pieces takes much more memory."""
@@ -60,7 +51,7 @@ class Journal:
     @property
     def size(self) -> int:
         """About the number of characters in the journal."""
-        return sum(_count_chars(event) for event in self.list_events())
+        return sum(len(repr(event)) for event in self.list_events())
 
     @property
     def count(self) -> int:
@@ -145,17 +136,3 @@ class Journal:
 
 def _read_number(item: NumberedEvent) -> int:
     return item.number
-
-
-def _count_chars(event: Event) -> int:
-    match event:
-        case Token() | ComponentFinished() | ToolReturned() | ModelThought():
-            return len(event.text)
-        case PassagesFound():
-            return sum(len(passage.text) for passage in event.passages)
-        case TurnStarted():
-            return len(event.input_value or "")
-        case TurnFinished():
-            return sum(len(result.text) for result in event.results.values())
-        case _:
-            return 0

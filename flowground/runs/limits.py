@@ -15,7 +15,7 @@ from hashlib import blake2b
 from flowground.core.caller import Caller
 from flowground.core.errors import RunLimitReached
 from flowground.core.messages import Usage
-from flowground.core.words import count
+from flowground.core.words import count, write_size
 from flowground.runs.meter import MOST_REMEMBERED, Limit, Remaining, StoredBytes, list_limits
 from flowground.settings import Settings
 from flowground.store import Store
@@ -231,20 +231,12 @@ def limit_reached_error(found: Remaining, caller: Caller, *, currency: str) -> R
             used = f"{limit.most:g} {currency}"
         case "stored_bytes":
             return RunLimitReached(
-                f"Your conversations take up {write_bytes(found.used)}; {write_bytes(limit.most)} is the limit.",
+                f"Your conversations take up {write_size(found.used)}; {write_size(limit.most)} is the limit.",
                 code="storage_limit_reached",
                 hint="Delete conversations that you no longer need, then send this one.",
             )
     subject, pronoun = _name_subject(limit)
     return _day_error(found, f"{subject} used the {used} that {pronoun} may use a day; the limit resets")
-
-
-def write_bytes(size: float) -> str:
-    """Bytes with a fitting unit, in powers of 1000: 0 kB, 1.2 kB, 10.2 MB."""
-    for unit, power in (("GB", 1e9), ("MB", 1e6)):
-        if size >= power:
-            return f"{size / power:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{size / 1000:.1f}".removesuffix(".0") + " kB"
 
 
 def write_reset(found: Remaining) -> str:

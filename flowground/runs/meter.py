@@ -10,7 +10,7 @@ from typing import Literal
 
 from flowground.core.caller import Owner
 from flowground.settings import Settings
-from flowground.settings.limits import RunBounds, StoredBounds
+from flowground.settings.limits import RunBounds
 from flowground.store import Store
 from flowground.store.runs import conversations
 from flowground.store.runs.counters import DAY, MINUTE, CountedBy, Counter, Used, Window
@@ -109,12 +109,9 @@ def _list_settings(settings: Settings) -> Iterator[Limit]:
     yield Limit("address", "runs_at_once", _ADDRESS_RUNS_AT_ONCE, "Flowground itself")
     bounded: dict[LimitSubject, RunBounds] = {"person": limits.person, "flow": limits.flow}
     for of, bounds in bounded.items():
-        yield Limit(of, "runs_per_minute", bounds.runs_per_minute, f"limits.{of}.runs_per_minute")
-        yield Limit(of, "runs_at_once", bounds.runs_at_once, f"limits.{of}.runs_at_once")
-        yield Limit(of, "tokens_per_day", bounds.tokens_per_day, f"limits.{of}.tokens_per_day")
-        yield Limit(of, "money_per_day", bounds.money_per_day, f"limits.{of}.money_per_day")
-        if isinstance(bounds, StoredBounds):
-            yield Limit(of, "stored_bytes", bounds.stored_bytes, f"limits.{of}.stored_bytes")
+        for what in MEASURES:  # those that the section has
+            if most := getattr(bounds, what, 0):
+                yield Limit(of, what, most, f"limits.{of}.{what}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from flowground.core.messages import Usage
 from flowground.core.values import Value, ValueKind, check_length, convert, write_text
 from flowground.core.words import list_names
 from flowground.flows.field_values import change_component, describe_misfit, find_misfits
-from flowground.flows.fields import find_type, list_types
+from flowground.flows.fields import find_type, read_variable
 from flowground.flows.flow import WHEN
 from flowground.flows.graph import Reference, Text
 from flowground.flows.references import split_references
@@ -83,9 +83,7 @@ class ComponentOutputs:
         try:
             return change_component(component, values)
         except ValidationError as error:
-            key, limits = next(iter(find_misfits(error).items()))
-            kind_of_field = list_types(type(component))[key]
-            raise RunError(f"{describe_misfit(f'`{key}`', kind_of_field, values.get(key), limits)}.") from None
+            raise _misfit_error(error, type(component), values) from None
 
     def read_text(self, reference: Reference) -> str:
         """The value of a reference as text; "" where its component was skipped.
@@ -135,7 +133,8 @@ def refuse_unseen_outputs(caller: Caller, wired: WiredFlow, request: RunRequest)
     """
     if not request.output_component and request.output_type != "debug":
         return
-    hint = caller.name_better_token("sees") if caller.token_hides_inside else None
+    is_hidden = caller.opens_every_flow and not caller.sees_inside
+    hint = caller.name_better_token("sees") if is_hidden else None
     is_there = finds_output(wired, request, sees_inside=caller.sees_inside)
     if request.must_find_output and not is_there:
         says = "`output_component` names no output of this flow."
@@ -283,10 +282,14 @@ def set_arguments(component: Component, tool: WiredTool, given: Mapping[str, Any
         taken = {key: _take(kind, key, value) for key, value in read.items()}
         return cast(ToolComponent, change_component(component, taken))
     except ValidationError as error:
-        key, limits = next(iter(find_misfits(error).items()))
-        field = find_type(kind, key)
-        assert field is not None  # noqa: S101 - it is one of the arguments
-        raise RunError(f"{describe_misfit(f'`{key}`', field, given.get(key), limits)}.") from None
+        raise _misfit_error(error, kind, given) from None
+
+
+def _misfit_error(error: ValidationError, kind: type[Component], given: Mapping[str, Any]) -> RunError:
+    """The error for the first value that does not fit its field."""
+    key, limits = next(iter(find_misfits(error).items()))
+    field = find_type(kind, key) or read_variable(key)
+    return RunError(f"{describe_misfit(f'`{key}`', field, given.get(key), limits)}.")
 
 
 def _write(value: Value, kind: ValueKind) -> str:

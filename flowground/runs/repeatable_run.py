@@ -33,12 +33,8 @@ class IdempotencyKeyReused(InvalidRequest):
     """The Idempotency-Key belongs to another request."""
 
     code = "idempotency_key_reused"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This Idempotency-Key was sent with another request.",
-            hint="Send what was sent with it first: flow, input, tweaks, session and output; or take a new key.",
-        )
+    says = "This Idempotency-Key was sent with another request."
+    hint = "Send what was sent with it first: flow, input, tweaks, session and output; or take a new key."
 
 
 class RunUnfinished(RequestError):
@@ -106,12 +102,8 @@ class RepeatableRun:
     """Records one run for repeats."""
 
     idempotency_key: IdempotencyKey
+    asks_models: bool = False
     _calls: int = 0
-    _asks_models: bool = False
-
-    def note_models(self, models: Models) -> Models:
-        """The same models; the run notes when one is asked."""
-        return _NotedModels(self, models)
 
     def count_outside(self, outside: Outside) -> Outside:
         """The same outside; the run counts its calls, which may have changed something."""
@@ -140,10 +132,6 @@ class RepeatableRun:
         """Counts a call that cannot be undone."""
         self._calls += 1
 
-    def note_model(self) -> None:
-        """Notes that a model is asked."""
-        self._asks_models = True
-
     def is_without_effect(self, end: TurnFinished | FlowgroundError, view: TurnView, *, was_answered: bool) -> bool:
         """Whether the run failed before it did anything that a second run would repeat. `view` is of its events so far;
         `was_answered`: a model has answered."""
@@ -151,17 +139,19 @@ class RepeatableRun:
             return False
         cause = end.cause if isinstance(end, ComponentFailed) else end
         has_begun = was_answered or view.texts or view.action_log.found
-        return not self._asks_models or (isinstance(cause, _REFUSED) and not has_begun)
+        return not self.asks_models or (isinstance(cause, _REFUSED) and not has_begun)
 
 
 @dataclass(frozen=True, slots=True)
-class _NotedModels:
+class NotedModels:
+    """The same models; the run notes when one is asked."""
+
     run: RepeatableRun
     models: Models
 
     def resolve(self, model: str | None) -> tuple[Provider, str]:
         resolved = self.models.resolve(model)
-        self.run.note_model()
+        self.run.asks_models = True
         return resolved
 
 

@@ -37,10 +37,8 @@ class FileUnknown(InvalidRequest):
         super().__init__(f"There is no file `{cut(named)}`.", hint="Upload it first, and send the path of the answer.")
 
 
-async def take_files(
-    store: Store, wired: WiredFlow, request: RunRequest, *, caller: Caller, owners: Collection[str], most: int
-) -> RunRequest:
-    """The request with its files found, and without the tweaks that named them. A message takes `most` files.
+async def take_files(store: Store, wired: WiredFlow, request: RunRequest, *, caller: Caller, most: int) -> RunRequest:
+    """The request with the caller's files found, and without the tweaks that named them. A message takes `most` files.
 
     Raises FileUnknown, FileRefused and InvalidRequest.
     """
@@ -56,7 +54,8 @@ async def take_files(
         return replace(request, tweaks=tweaks)
     if sum(map(len, named.values())) > most:
         raise InvalidRequest(f"A message takes {most} files at most.")
-    found = {name: [await _find(store, wired, path, owners) for path in paths] for name, paths in named.items()}
+    owner = str(caller.owner)
+    found = {name: [await _find(store, wired, path, owner) for path in paths] for name, paths in named.items()}
     for file in found.get(chat or "", ()):
         refuse_kind(file.reference.name, file.reference.media_type, wired.flow.chat.accepts)
         refuse_size(file.reference.name, file.reference.size, wired.flow.chat.file_bytes)
@@ -74,8 +73,8 @@ def list_taken(request: RunRequest, wired: WiredFlow) -> tuple[FileReference, ..
     return tuple(one for name in wired.order for one in request.taken_files.get(name, ()))
 
 
-async def _find(store: Store, wired: WiredFlow, named: str, owners: Collection[str]) -> StoredFile:
-    found = await find_file(store, named, owners=owners) if len(named) <= MOST_CHARS else None
+async def _find(store: Store, wired: WiredFlow, named: str, owner: str) -> StoredFile:
+    found = await find_file(store, named, owners=[owner]) if len(named) <= MOST_CHARS else None
     if found is None or found.flow_id not in (None, wired.id):
         raise FileUnknown(named)
     return found

@@ -56,9 +56,9 @@ from flowground.flows.wiring import WiredFlow, keeps_messages
 from flowground.providers.base import Completion
 from flowground.runs.inner import (
     DEEPEST,
+    MOST_INNER_RUNS,
     Events,
     InnerEvents,
-    InnerRuns,
     RunBudget,
     component_error,
     find_answer,
@@ -191,7 +191,7 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     zone = request.time_zone or "UTC"
     shared = (wired, history, models, outside, timeout, sees_inside, limits, budget, started, approvals, zone)
     scope = RunScope(*shared, find_loop_turns())
-    run = _Run(wired, request, queue, scope, ComponentOutputs(wired), _make_actions(wired, queue, scope))
+    run = _Run(wired, request, queue, scope, ComponentOutputs(wired), Actions(queue, scope, wired.flow))
     if request.stream or wired.asks_people:  # a call that waits for a person is shown at once
         driver = asyncio.create_task(run.run_in_time())
         driver.add_done_callback(lambda _: queue.put(None))
@@ -212,10 +212,6 @@ async def run_flow(  # noqa: PLR0913 - all that a run may reach
     yield finish_run(run.given, request, seconds, usage=scope.budget.usage, passages=passages, sees_inside=sees_inside)
 
 
-def _make_actions(wired: WiredFlow, queue: Events, scope: RunScope, **where: Any) -> Actions:
-    return Actions(queue, scope, wired.flow, **where)
-
-
 @dataclass(slots=True)
 class _Run:
     """One run of one flow. `path` has the flows that led to it, the outermost first."""
@@ -228,7 +224,8 @@ class _Run:
     actions: Actions
     path: tuple[str, ...] = ()
     joins: dict[str, Join] = field(default_factory=dict)
-    inner: dict[str, InnerRuns] = field(default_factory=dict)
+    inner: dict[str, list[InnerRun]] = field(default_factory=dict)
+    """Component -> its inner runs, in the order in which they ended."""
     was_long: bool = False
     """Whether a component blocked the loop for long."""
     fetched: dict[str, float] = field(default_factory=dict)
@@ -348,7 +345,8 @@ class _Run:
         if self.scope.budget.fallback_uses and not self.path:
             finished = structs.replace(finished, fallback_uses=self.scope.budget.take_fallback_uses())
         if self.inner and (runs := self.inner.pop(name, None)):
-            finished = structs.replace(finished, inner=runs.list(), inner_count=runs.count)
+            kept = sorted(runs[:MOST_INNER_RUNS], key=lambda run: run.at)
+            finished = structs.replace(finished, inner=tuple(kept), inner_count=len(runs))
         self.queue.put(finished)
         if self.joins:
             self._end_in_joins(name)
@@ -384,9 +382,9 @@ class _Run:
         stream = partial(self._stream_text, name) if streams else None
         events = InnerEvents(self.queue, budget, find_answer(wired), stream, is_kept=keeps_messages(wired))
         may_ask = self.actions.may_ask and not isinstance(self.wired.components[name], ForEach)
-        actions = _make_actions(wired, events, self.scope, within=within, is_inner=True, may_ask=may_ask)
+        actions = Actions(events, self.scope, wired.flow, within=within, is_inner=True, may_ask=may_ask)
         run = _Run(wired, request, events, self.scope, ComponentOutputs(wired), actions, path)
-        runs = self.inner.setdefault(name, InnerRuns())
+        runs = self.inner.setdefault(name, [])
         if self.scope.loop_turns.is_over():
             await self.scope.let_others_run()
         started, failure = time.perf_counter(), None
@@ -398,7 +396,7 @@ class _Run:
             raise
         finally:
             at, seconds = started - self.scope.started, time.perf_counter() - started
-            runs.add(InnerRun(wired.id, wired.name, at, seconds, tuple(events.steps), failure))
+            runs.append(InnerRun(wired.id, wired.name, at, seconds, tuple(events.steps), failure))
         answer = find_answer(wired)
         outputs = sorted(end.outputs, key=lambda output: output.component_id != answer)
         return InnerAnswer(outputs, sum_usage(output.usage for output in run.given.outputs.values()))

@@ -8,18 +8,20 @@ decided by its lock (`Store.process`), never by a clock.
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 from flowground.core.errors import RunError, RunStopped, StoreUnavailable
-from flowground.core.events import ToolWaits
-from flowground.core.messages import Decision, Usage
+from flowground.core.events import ToolWaits, TurnStarted, fold
+from flowground.core.messages import Decision
 from flowground.core.words import count
 from flowground.flows.wiring import WiredFlow
+from flowground.runs.inner import RunBudget
 from flowground.runs.journal import Journal
+from flowground.runs.scope import Allowed, Approvals
 from flowground.store import Store
 from flowground.store.runs import chunks, progress
 from flowground.store.runs.chunks import Chunk
@@ -32,94 +34,54 @@ _SOON = 0.5
 _MOST_CHARS = 1_000_000
 """Characters that are written at once, of the runs that waited longest; encoding more would block the loop."""
 _MOST_LATE = 1_000
-"""Ends of runs that wait to be written. Of further runs only the failure is stored, once the others are written."""
-_SETTLED = 2.0
-"""Multiples of the store's longest wait after which every run that began before is known to run or not."""
+"""Ends of runs that wait to be written; a further run has its end with that of this process."""
 _STOP_SECONDS = 10.0
 _FOLLOWED_SECONDS, _FLUSH_SECONDS, _POLLED_SECONDS = 10.0, 0.05, 0.25
 """How long a run counts as followed by another process, and seconds between two writes of its events then, where
 notices tell of them and where these are polled."""
-_MOST_ALLOWED = 10_000
 _AGAIN = 1.0
 """Seconds between two attempts to take a lost lock again."""
 _DEAD_SECONDS = 0.5
 """Seconds between two looks for processes that died."""
 
 
-class RunningTurn(Protocol):
-    """A running turn as `RunningRuns` needs it; `turns.TurnRecord` implements it."""
-
-    @property
-    def address(self) -> Mapping[str, str]:
-        """The flow_id, owner and session_id of its conversation."""
-
-    @property
-    def wired(self) -> WiredFlow:
-        """The flow that runs, with the request's tweaks."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether its messages are stored."""
-
-    @property
-    def journal(self) -> Journal:
-        """Its events so far."""
-
-    @property
-    def usage(self) -> Usage | None:
-        """Tokens that models have counted so far; None where none has."""
-
-    @property
-    def asked_instead(self) -> Collection[str]:
-        """Providers of fallbacks that were asked, which the flow does not name."""
-
-    def decide(self, call: int, digest: str, decision: Decision) -> None:
-        """Decides a waiting call. Raises NothingWaits."""
-
-    def list_waiting(self) -> Sequence[ToolWaits]:
-        """Calls that wait for a person now."""
-
-    def read_texts(self) -> Mapping[str, str]:
-        """Message id of each answer -> its text so far."""
-
-
-class ChatAllowances:
-    """Tools that people have allowed for the rest of a chat, in this process; the oldest of too many are forgotten."""
-
-    def __init__(self) -> None:
-        self._allowed: OrderedDict[tuple[str, str, str, str, str], None] = OrderedDict()
-
-    def add(self, address: Mapping[str, str], version: str, tool: str) -> None:
-        """Allows a tool. `address` is the conversation's; another `version` of the flow asks again."""
-        self._allowed[address["owner"], address["flow_id"], address["session_id"], version, tool] = None
-        if len(self._allowed) > _MOST_ALLOWED:
-            self._allowed.popitem(last=False)
-
-    def has(self, address: Mapping[str, str], version: str, tool: str) -> bool:
-        return (address["owner"], address["flow_id"], address["session_id"], version, tool) in self._allowed
-
-    def forget(self, owners: Collection[str], flows: Collection[str] | None, session_id: str | None) -> None:
-        """Forgets what was allowed in these conversations, which are deleted; see `RunningRuns.stop_conversations`."""
-        for key in [*self._allowed]:
-            owner, flow_id, session, *_ = key
-            if owner in owners and (flows is None or flow_id in flows) and session_id in (None, session):
-                del self._allowed[key]
-
-
 @dataclass(slots=True)
-class _RunHere:
-    run: RunningTurn
-    task: asyncio.Task[object] | None
+class RunningTurn:
+    """A turn that runs in this process: its flow with the request's tweaks, and how far it is. `owner` is the
+    conversation's."""
+
+    wired: WiredFlow
+    turn: TurnStarted
+    budget: RunBudget
+    journal: Journal
+    _: KW_ONLY
+    owner: str = field(init=False)
+    approvals: Approvals = field(init=False)
+    results: dict[str, str] = field(default_factory=dict)
+    """The texts of the answers by component, once the run is complete."""
+    task: asyncio.Task[object] | None = None
     stop: RunError | None = None
-    """Why the run was cancelled."""
+    """Why `RunningRuns` cancelled the run."""
     is_ending: bool = False
+    """Whether the run is complete and being stored: a stop waits for that."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0
+    """Monotonic time since which the run is among `RunningRuns`."""
     kept: int = 0
     """The number of the last event that was written."""
-    is_kept: bool = False
+    was_kept: bool = False
+    """Whether an event was written, or may have been, where the outcome of the write is unknown."""
     followed_until: float = 0
     """Monotonic time until which another process follows the run."""
+
+    @property
+    def address(self) -> dict[str, Any]:
+        return {"flow_id": self.wired.id, "owner": self.owner, "session_id": self.turn.session_id}
+
+    def read_texts(self) -> dict[str, str]:
+        """Future message id of each answer -> its text so far."""
+        texts = fold(self.journal.list_events()).texts | self.results
+        return {key: texts.get(name, "") for name, key in self.turn.answer_ids.items()}
 
 
 class RunningRuns:
@@ -128,12 +90,11 @@ class RunningRuns:
     def __init__(self, store: Store, *, seconds: float = _KEEP_SECONDS) -> None:
         self.store = store
         self._seconds = seconds
-        self._runs: dict[str, _RunHere] = {}
+        self.runs: dict[str, RunningTurn] = {}
         """Runs by id; those written last are at the end."""
-        self.chats = ChatAllowances()
+        self.allowed: Allowed = {}
+        """Tools that people have allowed for the rest of a chat, in this process."""
         self._late: deque[WriteEnd] = deque()
-        self._dropped_at: float | None = None
-        """When an end of a run was dropped last because too many waited, in seconds since 1970."""
         self._wrote_all = time.monotonic()
         """Monotonic time of the last write of all texts; newer runs get an earlier first write."""
         self._followed_until = 0.0
@@ -146,29 +107,25 @@ class RunningRuns:
 
     def add(self, run_id: str, run: RunningTurn) -> None:
         """Adds a run that the current task drives."""
-        self._runs[run_id] = _RunHere(run, asyncio.current_task())
+        run.task, run.began = asyncio.current_task(), time.monotonic()
+        self.runs[run_id] = run
         self._set_timer()
 
     def discard(self, run_id: str) -> None:
         """Removes a run that has ended."""
-        if run := self._runs.pop(run_id, None):
+        if run := self.runs.pop(run_id, None):
             run.ended.set()
-
-    def note_ending(self, run_id: str) -> None:
-        """Notes that the run is complete and being stored: from now on `stop` waits for that."""
-        if run := self._runs.get(run_id):
-            run.is_ending = True
 
     def end_early(self, run_id: str, why: RunError) -> None:
         """Cancels the run, which then raises `why`; a run that is not here, or is ending, stays as it is."""
-        run = self._runs.get(run_id)
+        run = self.runs.get(run_id)
         if run and run.task and not (run.stop or run.is_ending):
             run.stop = why
             run.task.cancel()
 
     async def stop(self, run_id: str, why: RunError | None = None) -> bool:
         """As `end_early`, by default with RunStopped; waits for the end. False when the run is not here."""
-        run = self._runs.get(run_id)
+        run = self.runs.get(run_id)
         if run is None or run.task is None:
             return False
         self.end_early(run_id, why or RunStopped())
@@ -184,49 +141,33 @@ class RunningRuns:
         def is_meant(owner: str, flow_id: str, session: str) -> bool:
             return owner in owners and (flows is None or flow_id in flows) and session_id in (None, session)
 
-        places = {run_id: here.run.address for run_id, here in self._runs.items()}
-        self.chats.forget(owners, flows, session_id)
-        found = [key for key, at in places.items() if is_meant(at["owner"], at["flow_id"], at["session_id"])]
+        for key in [key for key in self.allowed if is_meant(*key[:3])]:
+            del self.allowed[key]
+        places = [(run_id, run.address) for run_id, run in self.runs.items()]
+        found = [key for key, at in places if is_meant(at["owner"], at["flow_id"], at["session_id"])]
         await asyncio.gather(*map(self.stop, found))
 
     def decide(self, run_id: str, call: int, digest: str, decision: Decision) -> bool:
-        """As `RunningTurn.decide`. False when the run is not here."""
-        run = self._runs.get(run_id)
-        if run is None:
-            return False
-        run.run.decide(call, digest, decision)
-        return True
+        """As `Approvals.decide`. False when the run is not here."""
+        run = self.runs.get(run_id)
+        if run:
+            run.approvals.decide(call, digest, decision)
+        return run is not None
 
     def list_waiting(self, run_id: str) -> Sequence[ToolWaits]:
         """Calls of the run that wait for a person now; none when the run is not here."""
-        run = self._runs.get(run_id)
-        return () if run is None else run.run.list_waiting()
-
-    def find_stop(self, run_id: str) -> RunError | None:
-        """The error with which `stop` or `end_early` cancelled the run; None where they did not."""
-        run = self._runs.get(run_id)
-        return None if run is None else run.stop
-
-    def list_runs(self) -> dict[str, RunningTurn]:
-        """The runs of this process by id."""
-        return {run_id: here.run for run_id, here in self._runs.items()}
-
-    def was_kept(self, run_id: str) -> bool:
-        """Whether some event of the run was written, or may have been."""
-        run = self._runs.get(run_id)
-        return run is not None and run.is_kept
+        run = self.runs.get(run_id)
+        return run.approvals.list_waiting() if run else ()
 
     def read_texts(self, run_id: str) -> Mapping[str, str] | None:
         """Message id of each answer -> its text so far; None when the run is not here."""
-        run = self._runs.get(run_id)
-        return None if run is None else run.run.read_texts()
+        run = self.runs.get(run_id)
+        return run.read_texts() if run else None
 
     def write_later(self, write_end: WriteEnd) -> None:
         """Keeps the end of a run that could not be stored, and retries until the process ends."""
-        self._late.append(write_end)
-        if len(self._late) > _MOST_LATE:
-            self._late.popleft()
-            self._dropped_at = time.time()
+        if len(self._late) < _MOST_LATE:
+            self._late.append(write_end)
         self._set_timer()
 
     async def close(self) -> None:
@@ -240,8 +181,8 @@ class RunningRuns:
         """For a while writes the events of these runs, as far as they are here, soon: another process follows them, or
         a person is asked."""
         until = time.monotonic() + _FOLLOWED_SECONDS
-        for here in [self._runs[run_id] for run_id in run_ids if run_id in self._runs]:
-            here.followed_until = until
+        for run in [self.runs[run_id] for run_id in run_ids if run_id in self.runs]:
+            run.followed_until = until
             self._followed_until = until
         if self._followed_until == until and self._timer:
             self._timer.cancel()
@@ -257,7 +198,7 @@ class RunningRuns:
 
     def _keep(self) -> None:
         self._timer = None
-        if not (self._runs or self._late or self._dropped_at):
+        if not (self.runs or self._late):
             return
         self._set_timer()
         if self._writing and not self._writing.done():
@@ -267,7 +208,7 @@ class RunningRuns:
         if is_time:
             self._wrote_all = now
         grown = self._collect(began_by=now - self._seconds * _SOON, is_time=is_time)
-        if grown or (is_time and (self._late or self._dropped_at)):
+        if grown or (is_time and self._late):
             self._writing = asyncio.ensure_future(self._write(grown))
 
     def _collect(self, *, began_by: float, is_time: bool) -> list[Chunk]:
@@ -275,18 +216,18 @@ class RunningRuns:
         ones."""
         found: list[Chunk] = []
         chars, now = 0, time.monotonic()
-        for run_id, here in [*self._runs.items()]:
-            is_due = here.began <= began_by and (is_time or not here.is_kept)
-            is_due = here.run.is_kept and (is_due or now < here.followed_until)
-            if not is_due or chars > _MOST_CHARS or not (news := here.run.journal.list_after(here.kept)):
+        for run_id, run in [*self.runs.items()]:
+            is_due = run.began <= began_by and (is_time or not run.was_kept)
+            is_due = run.turn.is_kept and (is_due or now < run.followed_until)
+            if not is_due or chars > _MOST_CHARS or not (news := run.journal.list_after(run.kept)):
                 continue
-            chunk = Chunk.of(run_id, here.kept, news[-1].number, [item.event for item in news])
-            if chunk.last == here.kept:
+            chunk = Chunk.of(run_id, run.kept, news[-1].number, [item.event for item in news])
+            if chunk.last == run.kept:
                 continue
             chars += len(chunk.body)
-            here.is_kept = True  # or may be kept, where the outcome of the write is unknown
+            run.was_kept = True
             found.append(chunk)
-            self._runs[run_id] = self._runs.pop(run_id)
+            self.runs[run_id] = self.runs.pop(run_id)
         return found
 
     async def _write(self, grown: Sequence[Chunk]) -> None:
@@ -294,11 +235,10 @@ class RunningRuns:
             if grown:
                 await self.store.write(chunks.keep, chunks=grown, holder=self.holder)
             for chunk in grown:
-                if here := self._runs.get(chunk.run_id):
-                    here.kept = chunk.last
+                if run := self.runs.get(chunk.run_id):
+                    run.kept = chunk.last
             while self._late:
                 await self._write_end(self._late.popleft())
-            await self._end_dropped_runs()
 
     async def _write_end(self, write_end: WriteEnd) -> None:
         try:
@@ -308,13 +248,6 @@ class RunningRuns:
             raise
         except Exception:  # noqa: BLE001 - an error in one end must not keep later ends from being stored
             _log.exception("the end of a run could not be stored")
-
-    async def _end_dropped_runs(self) -> None:
-        """Ends runs whose end was dropped, once every run that began before is known."""
-        at = self._dropped_at
-        if at is not None and time.time() - at > _SETTLED * self.store.seconds:
-            await self.store.write(progress.end_lost_runs, holder=self.holder, before=at, known=[*self._runs])
-            self._dropped_at = None
 
 
 class Interruptions:
@@ -391,17 +324,14 @@ class Interruptions:
         try:
             notices = self._store.process.read_notices()
         except Exception:  # noqa: BLE001 - drivers raise anything when the server is away
-            self._begin_retaking()
+            self._unwatch()
+            self._retaking = asyncio.ensure_future(self._retake())
         else:
             for notice in dict.fromkeys(notices):
                 self.on_notice(notice)
 
-    def _begin_retaking(self) -> None:
-        """Takes the lock again after its connection broke; until then this process looks dead to others."""
-        self._unwatch()
-        self._retaking = asyncio.ensure_future(self._retake())
-
     async def _retake(self) -> None:
+        """Takes the lock again after its connection broke; until then this process looks dead to others."""
         while True:
             try:
                 await asyncio.to_thread(self._store.process.acquire)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -38,6 +38,8 @@ from flowground.runs.inner import Events, RunBudget, RunPassages, find_answer
 from flowground.settings.limits import Limits
 from flowground.store.sql import encode_json
 
+Allowed = dict[tuple[str, ...], None]
+"""Tools that people have allowed for the rest of a chat: owner, flow, session, the flow's version, the tool."""
 LONGEST_ASKED = 20_000
 """Characters of arguments that a person is shown; a call with longer arguments is refused."""
 LONG = 0.005
@@ -47,6 +49,8 @@ _TOO_LONG = f"Its arguments are longer than the {LONGEST_ASKED:,} characters tha
 _here = threading.local()
 _ID_CHARS = 64
 """Characters of a call's id, which a model's server chooses, in events."""
+_MOST_ALLOWED = 10_000
+"""Allowed tools; the oldest of too many are forgotten."""
 _LONGEST_THOUGHT = 8_000
 """Characters of one thought in events."""
 
@@ -59,30 +63,21 @@ class NothingWaits(InvalidRequest):
     """The decision refers to no waiting call: unknown, finished, or with other arguments."""
 
     code = "nothing_waits"
-
-    def __init__(self) -> None:
-        super().__init__("No call of this run waits with that number and digest.", hint="Look again at what waits.")
-
-
-class Allowances(Protocol):
-    """Tools that a person has allowed for the rest of a chat."""
-
-    def is_allowed(self, tool: str) -> bool:
-        """Whether the tool is allowed already."""
-
-    def allow(self, tool: str) -> None:
-        """Allows the tool from now on."""
+    says = "No call of this run waits with that number and digest."
+    hint = "Look again at what waits."
 
 
 @dataclass(slots=True)
 class Approvals:
-    """The approvals of one run. Without `allowances` nobody can be asked; a call waits `seconds` at most.
+    """The approvals of one run. Without `allowed` nobody can be asked; a call waits `seconds` at most. `chat` is the
+    run's part of the keys of `allowed`.
 
     While calls wait, the run's timeout is paused.
     """
 
     seconds: float
-    allowances: Allowances | None = None
+    allowed: Allowed | None = None
+    chat: tuple[str, ...] = ()
     waiting: dict[int, tuple[ToolWaits, "asyncio.Future[Decision]"]] = field(default_factory=dict)
     paused: float = 0
     """Seconds for which the run's timeout was paused."""
@@ -102,9 +97,9 @@ class Approvals:
 
         `is_always_asked`: earlier approvals do not count. Raises CallRefused.
         """
-        if self.allowances is None:
+        if self.allowed is None:
             raise CallRefused(_NOBODY)
-        if not is_always_asked and self.allowances.is_allowed(_name_tool(flow, called)):
+        if not is_always_asked and (*self.chat, _name_tool(flow, called)) in self.allowed:
             return None
         written = encode_json(dict(arguments), is_sorted=True)
         if max(len(written), len(sends or "")) > LONGEST_ASKED:
@@ -119,18 +114,27 @@ class Approvals:
         """Returns once the call was allowed. Raises CallRefused."""
         number = waits.called.number
         _, decided = self.waiting[number]
-        self._stop_clock(clock)
+        if len(self.waiting) == 1:
+            self._pause_began = clock.when(), asyncio.get_running_loop().time()
+            clock.reschedule(None)
         try:
             decision = await asyncio.wait_for(decided, self.seconds)
         except TimeoutError:
             raise CallRefused("Nobody allowed it in time, so it was not called.") from None
         finally:
             del self.waiting[number]
-            self._start_clock(clock)
+            if not self.waiting:
+                end, since = self._pause_began
+                paused = asyncio.get_running_loop().time() - since
+                self.paused += paused
+                if end is not None:
+                    clock.reschedule(end + paused)
         if decision == "refuse":
             raise CallRefused("The person refused it, so it was not called. Do not try it again.")
-        if decision == "chat" and self.allowances and not waits.is_always_asked:
-            self.allowances.allow(_name_tool(flow, waits.called))
+        if decision == "chat" and self.allowed is not None and not waits.is_always_asked:
+            self.allowed[*self.chat, _name_tool(flow, waits.called)] = None
+            if len(self.allowed) > _MOST_ALLOWED:
+                del self.allowed[next(iter(self.allowed))]
 
     def decide(self, number: int, digest: str, decision: Decision) -> None:
         """Decides a waiting call. Raises NothingWaits."""
@@ -142,20 +146,6 @@ class Approvals:
     def list_waiting(self) -> list[ToolWaits]:
         """The calls that wait now."""
         return [waits for waits, decided in self.waiting.values() if not decided.done()]
-
-    def _stop_clock(self, clock: asyncio.Timeout) -> None:
-        if len(self.waiting) == 1:
-            self._pause_began = clock.when(), asyncio.get_running_loop().time()
-            clock.reschedule(None)
-
-    def _start_clock(self, clock: asyncio.Timeout) -> None:
-        if self.waiting:
-            return
-        end, since = self._pause_began
-        paused = asyncio.get_running_loop().time() - since
-        self.paused += paused
-        if end is not None:
-            clock.reschedule(end + paused)
 
 
 def _name_tool(flow: str, called: ToolCalled) -> str:

@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -34,7 +34,6 @@ from flowground.core.errors import (
 from flowground.core.events import (
     ComponentEvent,
     Event,
-    OutputResult,
     RunFinished,
     ToolWaits,
     TurnFinished,
@@ -43,7 +42,6 @@ from flowground.core.events import (
     fold,
     list_notes,
 )
-from flowground.core.messages import Decision, Usage
 from flowground.core.values import AddedMessage, PastMessage
 from flowground.flows.tweaks import apply_tweaks, refuse_missing
 from flowground.flows.wiring import WiredFlow, keeps_messages
@@ -51,11 +49,11 @@ from flowground.runs.inner import RunBudget
 from flowground.runs.journal import Journal
 from flowground.runs.limits import RunCount
 from flowground.runs.outputs import read_input
-from flowground.runs.repeatable_run import IdempotencyKeyTaken, RepeatableRun
+from flowground.runs.repeatable_run import IdempotencyKeyTaken, NotedModels, RepeatableRun
 from flowground.runs.request_files import list_taken, refuse_images, take_files
 from flowground.runs.runner import run_flow
-from flowground.runs.running import ChatAllowances, RunningRuns
-from flowground.runs.scope import Approvals
+from flowground.runs.running import RunningRuns, RunningTurn
+from flowground.runs.scope import Allowed, Approvals
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import conversations, files, idempotency, journals, turns, versions
@@ -69,34 +67,29 @@ _MOST_ADDED, _MOST_ADDED_CHARS = 100, 500_000
 
 @dataclass(slots=True)
 class TurnHistory:
-    """`History` of the run of one turn, without the turn's own message. `owner` is the conversation's.
+    """`History` of the run of one turn, without the turn's own message.
 
-    `note_call` is called for each message that is added, which cannot be undone. `added` has these messages by their
-    future ids; they are stored at the turn's end.
+    `added` has the messages that the run adds by their future ids; they are stored at the turn's end.
     """
 
-    store: Store
-    turn: TurnStarted
-    owner: str
-    note_call: Callable[[], None]
+    record: "TurnRecord"
     added: dict[str, AddedMessage] = field(default_factory=dict)
 
     async def read(self, limit: int) -> Sequence[PastMessage]:
         """As `History.read`; files that were deleted are marked. Raises StoreUnavailable."""
-        turn = self.turn
-        place = {"flow_id": turn.flow_id, "owner": self.owner, "session_id": turn.session_id}
+        turn, read, place = self.record.turn, self.record.store.read, self.record.address
         try:
-            past = await self.store.read(conversations.read_history, **place, before=turn.user_message_id, limit=limit)
+            past = await read(conversations.read_history, **place, before=turn.user_message_id, limit=limit)
             if not (keys := [file.id for message in past for file in message.files]):
                 return past
-            present = await self.store.read(files.find_present, keys=keys)
+            present = await read(files.find_present, keys=keys)
         except StoreUnavailable as error:
             raise unavailable_error(error, turn.run_id) from None
         return [_mark_gone(message, present) if message.files else message for message in past]
 
     def append(self, message: AddedMessage) -> bool:
         """As `History.append`."""
-        if not self.turn.is_kept:
+        if not self.record.turn.is_kept:
             return False
         size = len(message.text) + sum(len(one.text) for one in self.added.values())
         if len(self.added) >= _MOST_ADDED or size > _MOST_ADDED_CHARS:
@@ -104,7 +97,8 @@ class TurnHistory:
                 f"A run stores {_MOST_ADDED} messages at most, of {_MOST_ADDED_CHARS:,} characters together.",
                 hint="Store fewer, or shorter ones.",
             )
-        self.note_call()
+        if repeatable := self.record.terms.repeatable:
+            repeatable.note_call()  # it cannot be undone
         self.added[make_id()] = message
         return True
 
@@ -126,89 +120,45 @@ class TurnTerms:
     """The terms of a turn: `refuse` raises where the tweaked flow may not run; `count` counts what the run used.
 
     `repeatable` takes an idempotency key; where another run has the key, the turn raises IdempotencyKeyTaken and stores
-    nothing. `chats` has what the person allowed before; None: nobody can be asked to allow calls of tools. `stop_error`
+    nothing. `allowed` has what people allowed before; None: nobody can be asked to allow calls of tools. `stop_error`
     makes the error of a turn that is cancelled. `exclusive`: as of `RunRecord`.
     """
 
     refuse: Callable[[WiredFlow], None] = lambda _: None
     count: RunCount | None = None
     repeatable: RepeatableRun | None = None
-    chats: ChatAllowances | None = None
+    allowed: Allowed | None = None
     stop_error: Callable[[], FlowgroundError] = RunStopped
     exclusive: str | None = None
 
 
 @dataclass(slots=True)
-class TurnRecord:
-    """Records the events of one turn, and stores its begin and end. `owner` is the conversation's."""
+class TurnRecord(RunningTurn):
+    """Records the events of one turn, and stores its begin and end."""
 
     caller: Caller
-    owner: str
-    wired: WiredFlow
     request: RunRequest
-    store: Store
     running: RunningRuns
-    turn: TurnStarted
     terms: TurnTerms
-    budget: RunBudget
-    journal: Journal
     started: float = field(default_factory=time.perf_counter)
-    results: dict[str, str] = field(default_factory=dict)
-    """The texts of the answers by component, once the run is complete."""
-    approvals: Approvals = field(init=False)
+    store: Store = field(init=False)
     history: TurnHistory = field(init=False)
     is_saved: bool = False
-    was_kept: bool = False
     is_counted: bool = False
     counts: RunCounts = field(default_factory=RunCounts)
     counted: CountedRun | None = None
 
     def __post_init__(self) -> None:
-        self.approvals = Approvals(self.budget.limits.approval_seconds, self if self.terms.chats else None)
-        self.history = TurnHistory(self.store, self.turn, self.owner, self._note_call)
+        self.owner, self.store = str(self.caller.owner), self.running.store
+        chat = (self.owner, self.wired.id, self.turn.session_id, self.wired.version)
+        self.approvals = Approvals(self.budget.limits.approval_seconds, self.terms.allowed, chat)
+        self.history = TurnHistory(self)
         if self.terms.count:
             self.counts = self.terms.count.counts
 
     def follow_run(self) -> dict[str, Any]:
         """The arguments of `run_flow` that belong to this record."""
         return {"history": self.history, "note": self.note, "approvals": self.approvals}
-
-    def _note_call(self) -> None:
-        if self.terms.repeatable:
-            self.terms.repeatable.note_call()
-
-    def decide(self, call: int, digest: str, decision: Decision) -> None:
-        """Decides a waiting call. Raises NothingWaits."""
-        self.approvals.decide(call, digest, decision)
-
-    def list_waiting(self) -> Sequence[ToolWaits]:
-        """The calls that wait for a person now."""
-        return self.approvals.list_waiting()
-
-    def is_allowed(self, tool: str) -> bool:
-        """Whether the person allowed the tool for this chat."""
-        return self.terms.chats is not None and self.terms.chats.has(self.address, self.wired.version, tool)
-
-    def allow(self, tool: str) -> None:
-        """Allows the tool for this chat."""
-        if self.terms.chats:
-            self.terms.chats.add(self.address, self.wired.version, tool)
-
-    @property
-    def address(self) -> dict[str, Any]:
-        return {"flow_id": self.wired.id, "owner": self.owner, "session_id": self.turn.session_id}
-
-    @property
-    def is_kept(self) -> bool:
-        return self.turn.is_kept
-
-    @property
-    def usage(self) -> Usage | None:
-        return self.budget.usage
-
-    @property
-    def asked_instead(self) -> Collection[str]:
-        return self.budget.asked_instead
 
     async def begin(self) -> None:
         begun: dict[str, Any] = {"run": self._make_run("running", seconds=0)}
@@ -267,11 +217,6 @@ class TurnRecord:
         shown: dict[str, Any] = {"value": tuple(self.turn.files), "kind": "files"} if self.turn.files else {}
         return None if message is None else self._make_message(self.turn.user_message_id, "user", message, **shown)
 
-    def read_texts(self) -> dict[str, str]:
-        """Future message id of each answer -> its text so far."""
-        texts = fold(self.journal.list_events()).texts | self.results
-        return {key: texts.get(name, "") for name, key in self.turn.answer_ids.items()}
-
     def note(self, event: ComponentEvent) -> None:
         """Records the run's next event."""
         self.journal.append(event)
@@ -281,7 +226,7 @@ class TurnRecord:
     async def finish(self, end: RunFinished) -> TurnFinished:
         """Stores the answers and returns the turn's end. Where every output was skipped, the first gets an empty
         answer."""
-        self.running.note_ending(self.turn.run_id)
+        self.is_ending = True
         answered = {name: key for name, key in self.turn.answer_ids.items() if name in end.results}
         self.results = {name: end.results[name].text for name in answered}
         view = fold(self.journal.list_events())
@@ -289,8 +234,11 @@ class TurnRecord:
         for name, key in answered.items():
             result, is_first = end.results[name], not answers
             kept = keep_passages(result.text, view.passages, is_first=is_first) if result.kind == "text" else ()
-            of_turn = {"usage": end.usage} if is_first else {}
-            answers.append(self._make_answer(key, result, end.seconds, passages=kept, **of_turn))
+            facts: dict[str, Any] = {"model": result.model, "finish_reason": result.finish_reason}
+            facts |= {"value": result.value, "kind": result.kind, "usage": end.usage if is_first else None}
+            answers.append(
+                self._make_message(key, "assistant", result.text, seconds=end.seconds, passages=kept, **facts)
+            )
         if not answers and self.turn.answer_ids:
             first, kept = next(iter(self.turn.answer_ids.values())), keep_passages("", view.passages)
             more = {"seconds": end.seconds, "usage": end.usage, "passages": kept}
@@ -310,11 +258,6 @@ class TurnRecord:
             for key, one in self.history.added.items()
         ]
 
-    def _make_answer(self, key: str, result: OutputResult, seconds: float, **of_turn: Any) -> StoredMessage:
-        facts = {"model": result.model, "seconds": seconds, "finish_reason": result.finish_reason}
-        shown = {"value": result.value, "kind": result.kind}
-        return self._make_message(key, "assistant", result.text, **facts, **shown, **of_turn)
-
     async def end_early(self, error: BaseException) -> BaseException:
         """Stores why the answer is missing or incomplete; returns the error to raise."""
         match error:
@@ -325,12 +268,11 @@ class TurnRecord:
             case FlowgroundError():
                 await self.cut_short(error)
             case asyncio.CancelledError() | GeneratorExit():
-                why = self.running.find_stop(self.turn.run_id)
-                await self.cut_short(why if isinstance(why, EndedByAdmin) else None)
-                if why and isinstance(error, asyncio.CancelledError):
+                await self.cut_short(self.stop if isinstance(self.stop, EndedByAdmin) else None)
+                if self.stop and isinstance(error, asyncio.CancelledError):
                     if task := asyncio.current_task():
                         task.uncancel()
-                    return why
+                    return self.stop
             case _:  # a bug: the endpoint reports it, but the conversation must not look unanswered
                 await self.cut_short(UnexpectedFailure())
         return error
@@ -371,10 +313,9 @@ class TurnRecord:
         run = self._make_run(
             status,
             seconds=time.perf_counter() - self.started,
-            usage=end.usage if isinstance(end, TurnFinished) else self.usage,
+            usage=end.usage if isinstance(end, TurnFinished) else self.budget.usage,
             error_code=end.code if isinstance(end, FlowgroundError) else None,
         )
-        self.was_kept = self.was_kept or self.running.was_kept(run.id)  # a late write does not find the run there
         ends: dict[str, Any] = {"run": run, "was_kept": self.was_kept, **self.address}
         ends["answers"] = answers if self.turn.is_kept else ()
         repeatable = self.terms.repeatable
@@ -492,15 +433,17 @@ async def take_turn(  # noqa: PLR0913 - all that a turn may reach
     the failure is stored. The text so far is stored too: marked "failed", or "stopped" where the turn was cancelled or
     closed, or an admin ended it.
     """
-    store, budget = running.store, _open_budget(settings)
-    owner = str(caller.owner)
-    request = await _take_files(store, wired, request, caller, models, owner=owner, settings=settings)
+    store, prices, default = running.store, settings.prices, settings.default_model
+    budget = RunBudget(settings.limits, lambda used: prices.sum_cost(used, default), prices.currency)
+    request = await take_files(store, wired, request, caller=caller, most=settings.limits.message_files)
+    if request.taken_files:
+        refuse_images(wired, models, list_taken(request, wired))
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
     turn = _describe(caller, tweaked.wired, request, (*request.warnings, *tweaked.warnings))
     _check(tweaked.wired, request, message=turn.input_value, limit=settings.limits.message_chars)
     terms.refuse(tweaked.wired)
     journal = journal or Journal()
-    record = TurnRecord(caller, owner, tweaked.wired, request, store, running, turn, terms, budget, journal)
+    record = TurnRecord(tweaked.wired, turn, budget, journal, caller, request, running, terms)
     await record.begin()
     try:
         yield record.turn
@@ -508,7 +451,7 @@ async def take_turn(  # noqa: PLR0913 - all that a turn may reach
         run = run_flow(
             tweaked.wired,
             replace(request, time_zone=request.time_zone or settings.organization.timezone),
-            models=terms.repeatable.note_models(models) if terms.repeatable else models,
+            models=NotedModels(terms.repeatable, models) if terms.repeatable else models,
             outside=terms.repeatable.count_outside(outside) if terms.repeatable else outside,
             sees_inside=caller.sees_inside,
             limits=settings.limits,
@@ -525,32 +468,6 @@ async def take_turn(  # noqa: PLR0913 - all that a turn may reach
         raise shown from None
     finally:
         running.discard(turn.run_id)
-
-
-def _open_budget(settings: Settings) -> RunBudget:
-    prices, default = settings.prices, settings.default_model
-    return RunBudget(settings.limits, lambda used: prices.sum_cost(used, default), prices.currency)
-
-
-async def _take_files(
-    store: Store,
-    wired: WiredFlow,
-    request: RunRequest,
-    caller: Caller,
-    models: Models,
-    *,
-    owner: str,
-    settings: Settings,
-) -> RunRequest:
-    """The request with its files: those of the caller, or of the conversation's owner."""
-    if not (request.files or request.tweaks or request.taken_files):
-        return request
-    owners = dict.fromkeys((str(caller.owner), owner))
-    taken = await take_files(
-        store, wired, request, caller=caller, owners=list(owners), most=settings.limits.message_files
-    )
-    refuse_images(wired, models, list_taken(taken, wired))
-    return taken
 
 
 def _describe(caller: Caller, wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:

@@ -181,7 +181,7 @@ async def test_a_stream_says_what_waits_and_goes_on(api: Api) -> None:
     runs = api.runtime.running
 
     async def find_waiting() -> str | None:
-        return next((run for run in runs.list_runs() if runs.list_waiting(run)), None)
+        return next((run for run in runs.runs if runs.list_waiting(run)), None)
 
     for query in ("?stream=true", "?stream=true&shape=simple"):
         reading = asyncio.create_task(api.run("careful", {"input_value": SUM}, query=query))

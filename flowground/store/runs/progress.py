@@ -64,14 +64,6 @@ def list_messages(connection: Connection, *, run: RunRecord) -> list[StoredMessa
     return [read_message_row(row) for row in connection.execute(wanted.order_by(_m.position)).all()]
 
 
-def end_lost_runs(connection: Connection, *, holder: str, before: float, known: Collection[str]) -> None:
-    """Ends the process's running runs that began before this time and are not among `known`: their ends could not be
-    stored, and too many of them were waiting."""
-    lost = (tables.IS_RUNNING, _r.holder == holder, _r.started_at < before, _r.id.not_in(list(known)))
-    ended = {"status": "failed", "error_code": "unknown_outcome", "seconds": time.time() - _r.started_at}
-    connection.execute(update(tables.runs).where(*lost).values(ended))
-
-
 def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
     """Ends some running runs of these dead processes; returns their number, 0 when none is left.
 

@@ -26,8 +26,8 @@ _m = tables.messages.c
 class ConversationChanged(InvalidRequest):
     """The message is not shown in the conversation, or no longer: unknown messages and other people's look the same."""
 
-    def __init__(self) -> None:
-        super().__init__("This message is not part of the conversation any more.", hint="Reload the page.")
+    says = "This message is not part of the conversation any more."
+    hint = "Reload the page."
 
 
 @mark_job(is_one_way=False, landed=has_begun)

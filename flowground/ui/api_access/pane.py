@@ -561,7 +561,7 @@ async def _send_again(trial: Trial, flow_id: str, asked: ApiRequest) -> ApiReque
     wired = await at.access.open_flow(person, flow_id)
     named = replace(asked, files=tuple(file.id for file in trial.files))
     most = at.settings.limits.message_files
-    taken = await take_files(at.store, wired, named, caller=person, owners=[str(person.owner)], most=most)
+    taken = await take_files(at.store, wired, named, caller=person, most=most)
     return replace(asked, tweaks=taken.tweaks, taken_files=taken.taken_files, sent_files=taken.sent_files)
 
 

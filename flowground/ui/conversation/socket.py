@@ -14,7 +14,6 @@ from flowground.access.feedback import RatedPlace
 from flowground.app import endpoint, own_runs
 from flowground.app.authorize import PersonChatting
 from flowground.app.live_turns import LiveTurn
-from flowground.app.own_runs import DecidedCall
 from flowground.app.rights import Watched
 from flowground.app.runs_elsewhere import RunElsewhere
 from flowground.app.runtime import Runtime
@@ -33,6 +32,7 @@ from flowground.flows.tweaks import drop_inputs, drop_secrets
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.scope import NothingWaits
 from flowground.store.runs import progress, versions
+from flowground.store.runs.requests import PassedDecision
 from flowground.ui.conversation import shown as history
 from flowground.ui.conversation.broadcast import Turn, TurnBroadcast
 from flowground.ui.conversation.frames import (
@@ -199,9 +199,9 @@ class AskingPage:
                 self._shown.send("refused", id=None, **write_refusal(error))
 
     async def _decide(self, frame: DecideFrame) -> None:
-        decided = DecidedCall(frame.call, frame.digest, frame.decision)
+        decided = PassedDecision(frame.run, frame.call, frame.digest, frame.decision)
         try:
-            await own_runs.decide(self._runtime, self._shown.caller, frame.run, decided)
+            await own_runs.decide(self._runtime, self._shown.caller, decided)
         except (RunNotFound, NothingWaits):
             return  # the call is over; its end is sent anyway
         except FlowgroundError as error:
@@ -217,8 +217,8 @@ class AskingPage:
 class TooManyOpen(FlowgroundError):
     """One person, one address or all guests together have as many conversations open as they may."""
 
-    def __init__(self) -> None:
-        super().__init__("Too many conversations are open.", hint="Close some tabs, then try again.")
+    says = "Too many conversations are open."
+    hint = "Close some tabs, then try again."
 
 
 async def _wait_for_nothing() -> None:

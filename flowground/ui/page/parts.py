@@ -23,7 +23,7 @@ from flowground.core.words import write_size
 from flowground.flows.wiring import WiredFlow
 from flowground.providers import find_own_weights
 from flowground.providers.builtin.weights import QWEN
-from flowground.runs.limits import write_bytes, write_reset
+from flowground.runs.limits import write_reset
 from flowground.runs.meter import LimitKind, Remaining
 from flowground.store.people.sign_ins import PasswordLink
 from flowground.store.publications import Audience, Sharing
@@ -405,7 +405,7 @@ def _spell(row: Remaining) -> str:
     """ "57 of 60 runs this minute", "1.20 of 5.00 EUR today", "3 MB of 10 MB for the text of conversations"."""
     name = _LIMIT_WORDS[row.limit.what].format(currency=words.escape(runtime.get().run_limits.currency))
     if row.limit.what == "stored_bytes":
-        return f"{write_bytes(row.left)} of {write_bytes(row.limit.most)} {name}"
+        return f"{write_size(row.left)} of {write_size(row.limit.most)} {name}"
     if row.limit.what == "money_per_day":
         return f"{row.left:,.2f} of {row.limit.most:,.2f} {name}"
     return f"{int(row.left):,} of {int(row.limit.most):,} {name}"
