@@ -16,20 +16,19 @@ from starlette.types import Receive, Scope, Send
 from flowground import __version__
 from flowground.api import files, monitor, run, runs
 from flowground.api.errors import find_status, install_handlers
-from flowground.api.incoming import open_flow, read_token, verify_caller
+from flowground.api.incoming import OpenFlow, TheCaller, TheRuntime, read_token, verify_caller
 from flowground.api.run import REPLAYED, RUN_ID
 from flowground.api.wire import write_time
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller
-from flowground.core.errors import FlowNotFound, StoreUnavailable
+from flowground.core.errors import StoreUnavailable
 from flowground.flows.wiring import WiredFlow, find_types
 from flowground.runs.meter import Remaining
 from flowground.store.people import tokens
 
-flows_router = APIRouter(
-    prefix="/api/v1/flows", tags=["flows"], responses={403: {"description": "No valid application token."}}
-)
-me_router = APIRouter(tags=["me"], responses={403: {"description": "No valid application token."}})
+flows_router = APIRouter(prefix="/api/v1/flows", tags=["flows"])
+me_router = APIRouter(tags=["me"])
+_REFUSED: dict[int | str, dict[str, Any]] = {403: {"description": "No valid application token."}}
 _NEEDS_TOKEN = (
     *("/api/v1/run/", "/api/v1/runs", "/api/v1/files/", "/api/v1/flows", "/api/v1/me", "/api/v1/monitor/"),
     *("/api/v2/files", "/lf/"),
@@ -61,9 +60,8 @@ router = APIRouter(tags=["health"])
 
 @flows_router.get("", include_in_schema=False)
 @flows_router.get("/")
-async def flows(request: Request, header_flows: bool = False) -> list[dict[str, Any]]:
+async def flows(runtime: TheRuntime, caller: TheCaller, header_flows: bool = False) -> list[dict[str, Any]]:
     """Every flow the caller may run, by name; `header_flows` leaves the insides out."""
-    runtime, caller = await verify_caller(request)
     return [
         _describe_flows(wired, caller, shows_components=not header_flows)
         for wired in await runtime.access.list_flows(caller)
@@ -71,21 +69,19 @@ async def flows(request: Request, header_flows: bool = False) -> list[dict[str, 
 
 
 @flows_router.get("/{flow_id}", responses={404: {"description": "No such flow for this token."}})
-async def flow(request: Request, flow_id: str) -> dict[str, Any]:
+async def flow(wired: OpenFlow, caller: TheCaller) -> dict[str, Any]:
     """One flow by id or endpoint name."""
-    runtime, caller = await verify_caller(request)
-    return _describe_flows(await open_flow(runtime, caller, flow_id), caller, shows_components=True)
+    return _describe_flows(wired, caller, shows_components=True)
 
 
 @me_router.get("/api/v1/me")
-async def me(request: Request) -> dict[str, Any]:
+async def me(request: Request, runtime: TheRuntime, caller: TheCaller) -> dict[str, Any]:
     """Who the token is, what it reaches, and what is left of its limits; asking counts as no run."""
-    runtime, caller = await verify_caller(request)
-    secret = read_token(request, takes_query=runtime.settings.api.key_in_query)
-    token = await runtime.store.read(tokens.find_any, secret=secret or "")
+    token = await runtime.store.read(tokens.find_any, secret=read_token(request, runtime) or "")
     member = await runtime.sign_in.roster.find(caller.person) if caller.person else None
     expires_at = token.expires_at if token else None
-    left = await runtime.run_limits.look(caller, await _list_open_flows(runtime, caller))
+    scope = await runtime.access.list_reach(caller) if caller.flows else None
+    left = await runtime.run_limits.look(caller, scope or ())
     return {
         "kind": "organization" if caller.person is None else "member",
         "role": caller.role,
@@ -113,11 +109,11 @@ async def health() -> dict[str, str]:
 @router.head("/health_check", include_in_schema=False)
 @router.get("/health_check")
 @router.get("/healthz", include_in_schema=False)
-async def health_check(request: Request) -> JSONResponse:
+async def health_check(runtime: TheRuntime) -> JSONResponse:
     """As `/health`, and whether the database answers and the last write went well; says so within some seconds."""
     body = {"status": "ok", "chat": "ok", "db": "ok"}
     try:
-        await request.app.state.runtime().store.require_ready()
+        await runtime.store.require_ready()
     except StoreUnavailable as error:
         return JSONResponse(body | {"status": "nok", "db": error.message}, find_status(error))
     return JSONResponse(body)
@@ -148,7 +144,7 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
     api.router.routes.extend(run.ROUTES)
     routers = flows_router, files.router, me_router, monitor.router, runs.router
     for one in routers:  # before running dependencies, FastAPI reads a body that a route declares: none declares one
-        api.include_router(one, dependencies=[Depends(verify_caller)])
+        api.include_router(one, dependencies=[Depends(verify_caller)], responses=_REFUSED)
     api.include_router(router)
 
     @api.get("/api/openapi.json", include_in_schema=False)
@@ -196,17 +192,6 @@ def _list_components(wired: WiredFlow) -> dict[str, Any]:
     }
 
 
-async def _list_open_flows(runtime: Runtime, caller: Caller) -> list[str]:
-    """The flows in the token's scope that the token may run now."""
-    found = []
-    for flow_id in sorted(caller.flows or ()):
-        try:
-            found.append((await runtime.access.open_flow(caller, flow_id)).id)
-        except FlowNotFound:
-            continue
-    return found
-
-
 def _write_limit(found: Remaining, caller: Caller, *, currency: str) -> dict[str, Any]:
     limit = found.limit
     is_money = limit.unit == "money"
@@ -224,21 +209,20 @@ def _write_limit(found: Remaining, caller: Caller, *, currency: str) -> dict[str
 def _describe(document: dict[str, Any]) -> dict[str, Any]:
     """FastAPI's document with the run API added, and with the ways to send a token where one is needed."""
     paths = {
-        path: {
-            method: operation | ({"security": _SECURITY} if path.startswith(_NEEDS_TOKEN) else {"security": []})
-            for method, operation in operations.items()
-        }
+        path: {method: _describe_operation(path, operation) for method, operation in operations.items()}
         for path, operations in (run.PATHS | document["paths"]).items()
     }
-    for operation in (one for operations in paths.values() for one in operations.values()):
-        common = _TROUBLE | (_TROUBLE_OF_BODIES if "requestBody" in operation else {}) if operation["security"] else {}
-        found = common | operation["responses"]
-        operation["responses"] = {
-            code: answer | _AS_ERROR if code >= "400" else answer for code, answer in sorted(found.items())
-        }
     schemas = document["components"]["schemas"] | {"Error": _ERROR}
     components = document["components"] | {"schemas": schemas, "securitySchemes": _SCHEMES}
     return document | {"paths": paths, "components": components}
+
+
+def _describe_operation(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    found, security = operation["responses"], []
+    if path.startswith(_NEEDS_TOKEN):
+        found, security = _TROUBLE | (_TROUBLE_OF_BODIES if "requestBody" in operation else {}) | found, _SECURITY
+    answers = {code: answer | _AS_ERROR if code >= "400" else answer for code, answer in sorted(found.items())}
+    return operation | {"security": security, "responses": answers}
 
 
 class _CorsForTokens(CORSMiddleware):

@@ -22,48 +22,27 @@ from flowground.runs.repeatable_run import AnswerGone, RunUnfinished
 from flowground.runs.scope import NothingWaits
 
 _log = logging.getLogger("flowground.api")
-_STATUS: tuple[tuple[type[errors.FlowgroundError], int], ...] = (
-    (KeyMissing, 403),
-    (KeyInvalid, 403),
-    (errors.NotSignedIn, 401),
-    (errors.NotAllowed, 403),
-    (errors.FlowNotFound, 404),
-    (errors.RunNotFound, 404),
-    (errors.EventsGone, 410),
-    (errors.RunElsewhere, 409),
-    (errors.DecidedElsewhere, 409),
-    (NothingWaits, 409),
-    (RunUnfinished, 409),
-    (AnswerGone, 410),
-    (errors.BodyTooLarge, 413),
-    (BodyTooSlow, 408),
-    (BodyCompressed, 415),
-    (BodyIsForm, 415),
-    (errors.RunLimitReached, 429),
-    (errors.InputConflict, 400),
-    (errors.TweaksRefused, 422),
-    (errors.OptionMissing, 422),
-    (errors.InvalidRequest, 422),
-    (errors.RequestError, 400),
-    (errors.ModelNotReady, 503),
-    (KnowledgeMissing, 503),
-    (KnowledgeBusy, 503),
-    (errors.ProviderBusy, 429),
-    (errors.ProviderTimeout, 504),
-    (errors.ProviderError, 502),
-    (errors.RunOverBudget, 422),
-    (errors.AnswerTooLong, 502),
-    (errors.RunTimeout, 504),
-    (errors.ShuttingDown, 503),
-    (errors.RunStopped, 409),
-    (errors.SentFileFailed, 422),
-    (errors.NoDocuments, 503),
-    (errors.StoppedByAdmin, 409),
-    (errors.EndedByAdmin, 503),
-    (errors.StoreUnavailable, 503),
-    (errors.ServerBusy, 503),
-    (errors.RunError, 500),
+_STATUSES: tuple[tuple[int, tuple[type[errors.FlowgroundError], ...]], ...] = (
+    (400, (errors.RequestError,)),
+    (401, (errors.NotSignedIn,)),
+    (403, (KeyMissing, KeyInvalid, errors.NotAllowed)),
+    (404, (errors.FlowNotFound, errors.RunNotFound)),
+    (408, (BodyTooSlow,)),
+    (409, (errors.RunElsewhere, errors.DecidedElsewhere, errors.RunStopped, errors.StoppedByAdmin)),
+    (409, (NothingWaits, RunUnfinished)),
+    (410, (errors.EventsGone, AnswerGone)),
+    (413, (errors.BodyTooLarge,)),
+    (415, (BodyCompressed, BodyIsForm)),
+    (422, (errors.InvalidRequest, errors.OptionMissing, errors.TweaksRefused)),
+    (422, (errors.RunOverBudget, errors.SentFileFailed)),
+    (429, (errors.RunLimitReached, errors.ProviderBusy)),
+    (502, (errors.ProviderError, errors.AnswerTooLong)),
+    (503, (errors.ServerBusy, errors.StoreUnavailable, errors.ShuttingDown, errors.EndedByAdmin)),
+    (503, (errors.ModelNotReady, errors.NoDocuments, KnowledgeBusy, KnowledgeMissing)),
+    (504, (errors.ProviderTimeout, errors.RunTimeout)),
 )
+_STATUS: dict[type, int] = {kind: status for status, kinds in _STATUSES for kind in kinds}
+"""Also that of all classes below, which do not stand here themselves; of others it is 500."""
 _CLIENT_LEFT = 499
 """A status that nobody receives; the access log shows it, as nginx's does."""
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -77,8 +56,7 @@ _HINTS: dict[type[errors.FlowgroundError], str] = {
 
 def find_status(error: errors.FlowgroundError) -> int:
     """The HTTP status of an error; a failed component has the status of its cause."""
-    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
-    return next((status for kind, status in _STATUS if isinstance(cause, kind)), 500)
+    return next((_STATUS[kind] for kind in type(_find_cause(error)).__mro__ if kind in _STATUS), 500)
 
 
 def write_detail(error: errors.FlowgroundError) -> Any:
@@ -101,13 +79,13 @@ def write_detail(error: errors.FlowgroundError) -> Any:
 
 def find_wait(error: errors.FlowgroundError) -> int | None:
     """Whole seconds after which the same call may succeed; None where that is not known."""
-    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
-    return None if cause.retry_after is None else max(1, math.ceil(cause.retry_after))
+    wait = _find_cause(error).retry_after
+    return None if wait is None else max(1, math.ceil(wait))
 
 
 def find_run_id(error: errors.FlowgroundError) -> str | None:
     """The id of a run whose outcome is unknown because the database failed; else None."""
-    cause = error.cause if isinstance(error, errors.ComponentFailed) else error
+    cause = _find_cause(error)
     return cause.run_id if isinstance(cause, errors.StoreUnavailable) else None
 
 
@@ -171,14 +149,19 @@ def install_handlers(api: FastAPI) -> None:
         return await answer_ours(request, log_unexpected(error))
 
 
+def _find_cause(error: errors.FlowgroundError) -> errors.FlowgroundError:
+    return error.cause if isinstance(error, errors.ComponentFailed) else error
+
+
 def _describe_run(error: errors.RunError) -> dict[str, Any]:
     """The facts of a failed run for programs: message, code, component, the provider's status, progress."""
-    detail: dict[str, Any] = {"message": error.message, "code": error.code, "component": None, "provider_status": None}
-    cause: errors.FlowgroundError = error
-    if isinstance(error, errors.ComponentFailed):
-        detail["component"], cause = error.component_id, error.cause
-    if isinstance(cause, errors.ProviderError):
-        detail["provider_status"] = cause.status
+    cause = _find_cause(error)
+    detail: dict[str, Any] = {
+        "message": error.message,
+        "code": error.code,
+        "component": getattr(error, "component_id", None),
+        "provider_status": getattr(cause, "status", None),
+    }
     if isinstance(cause, errors.ModelNotReady):
         detail["progress"] = {"received": cause.received, "total": cause.total}
     return detail

@@ -12,15 +12,15 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message as Headers
-from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -33,14 +33,14 @@ from flowground.core.errors import BodyTooLarge, FlowNotFound, InvalidRequest, R
 from flowground.core.values import MOST_LEVELS, has_too_many_levels
 from flowground.core.words import cut, suggest
 from flowground.flows.wiring import WiredFlow
+from flowground.settings import Limits
 
 MOST_VALUES = 100_000
 """The most values of one body, without keys; a flow file has 20,000 at most."""
 _SMALL = 65_536
 """Up to so many bytes JSON is parsed on the event loop: under 5 ms, less than starting a thread costs under load."""
-STREAM_WORDS = {"true": True, "1": True, "yes": True, "on": True, "t": True, "y": True} | {
-    "false": False, "0": False, "no": False, "off": False, "f": False, "n": False, "": False
-}  # fmt: skip
+_STREAM_WORDS = ("true", "1", "yes", "on", "t", "y", "false", "0", "no", "off", "f", "n", "", "sse")
+"""What pydantic reads as true or false; nothing, which is false; and our own."""
 _WHOLE = 10
 """The whole body may take so many times the timeout of one piece: at 30 s a piece, 3 MB pass at 11 kB a second."""
 _MOST_COMING, _WAIT = 64_000_000, 5
@@ -51,6 +51,7 @@ _LONGEST_TYPE = 1_000
 seconds."""
 _FORM_PIECE = 16_384
 """Bytes of a form that are parsed at once."""
+_BOOLEAN = TypeAdapter(bool)
 Framing = Literal["langflow", "sse"]
 _LANGFLOWS = ("context", "input_request", "user_id")
 """Fields that Langflow's clients send and only Langflow reads: they get no warning."""
@@ -58,9 +59,7 @@ _WARNED = 5
 """The most unknown fields of one body that warnings name."""
 IDEMPOTENCY_KEY = "idempotency-key"
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,200}")
-_ANY_CASE = (
-    re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", word) for word in (*STREAM_WORDS, "sse")
-)
+_ANY_CASE = (re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", word) for word in _STREAM_WORDS)
 STREAM_SCHEMA = {
     "type": "string",
     "pattern": f"^({'|'.join(_ANY_CASE)})$",
@@ -87,13 +86,10 @@ class BodyTooSlow(RequestError):
     code = "body_too_slow"
 
 
-async def read_body(request: Request, *, limit: int, max_wait: float) -> dict[str, Any]:
-    """The body's fields, not validated. Raises InvalidRequest, BodyTooLarge, BodyCompressed and BodyTooSlow.
-
-    `limit` is in bytes. `max_wait` is the timeout in seconds for each piece of the body; the whole has ten times that.
-    """
+async def read_body(request: Request, limits: Limits) -> dict[str, Any]:
+    """The body's fields, not validated. Raises InvalidRequest, BodyTooLarge, BodyCompressed and BodyTooSlow."""
     refuse_compressed(request)
-    raw = await _read(request, limit, max_wait)
+    raw = await _read(request, limits)
     content_type = request.headers.get("content-type", "")
     if content_type.startswith("multipart/form-data"):
         return await _read_form(request, raw)
@@ -123,13 +119,10 @@ def refuse_compressed(request: Request) -> None:
 
 def read_stream_word(word: str | None) -> bool | None:
     """The value of `stream` in a query or a form; None where it is no such word."""
-    if word is None:
-        return None
-    wanted = STREAM_WORDS.get(word.lower())
-    if wanted is None:
-        says = "Input should be a valid boolean, unable to interpret input"
-        raise refuse_field(says, "bool_parsing", "query", "stream")
-    return wanted
+    try:
+        return None if word is None else _BOOLEAN.validate_python(word or "false")
+    except ValidationError as error:
+        raise refuse_body(error, "query", "stream") from None
 
 
 def refuse_field(message: str, kind: str, *place: str | int, says: str | None = None) -> InvalidRequest:
@@ -138,17 +131,16 @@ def refuse_field(message: str, kind: str, *place: str | int, says: str | None = 
 
 
 async def read_pieces(
-    request: Request, *, limit: int, max_wait: float, too_large: Callable[[], BodyTooLarge]
+    request: Request, *, limit: int, max_wait: float, too_large: BodyTooLarge
 ) -> AsyncGenerator[bytes, None]:
-    """The body in pieces as they arrive. Raises the error of `too_large` after `limit` bytes, or at once where more are
-    declared.
+    """The body in pieces as they arrive. Raises `too_large` after `limit` bytes, or at once where more are declared.
 
     `max_wait` is the timeout in seconds for each piece; the whole body has ten times that. Raises BodyTooSlow and
     ClientDisconnect.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise too_large()
+        raise too_large
     message: Message = {"more_body": True}
     size = 0
     end = asyncio.get_running_loop().time() + _WHOLE * max_wait
@@ -167,7 +159,7 @@ async def read_pieces(
         piece = message.get("body", b"")
         size += len(piece)
         if size > limit:
-            raise too_large()
+            raise too_large
         yield piece
 
 
@@ -184,8 +176,12 @@ async def open_form(request: Request, pieces: AsyncIterator[bytes], **bounds: in
         piece = await anext(sliced, b"")
         return {"type": "http.request", "body": piece, "more_body": bool(piece)}
 
+    # Only the boundary counts, so that the form is read as UTF-8. Starlette would use any `charset` that Python knows,
+    # and one of them takes ten minutes for a megabyte.
+    boundary = find_boundary(request.headers["content-type"])
+    kind = f'multipart/form-data; boundary="{boundary}"' if boundary else "multipart/form-data"
     try:
-        scope = {**request.scope, "headers": [(b"content-type", _write_form_type(request.headers["content-type"]))]}
+        scope = {**request.scope, "headers": [(b"content-type", kind.encode("latin-1", "replace"))]}
         form = await Request(scope, receive).form(**bounds)
     except HTTPException as error:
         raise refuse_field("The form cannot be read.", "form_invalid", "body", says=error.detail) from None
@@ -251,17 +247,24 @@ class RunBody(BaseModel):
         )
 
 
-async def verify_caller(request: Request) -> tuple[Runtime, Caller]:
-    """The runtime, and the caller of the request's token, looked up once a request. Raises KeyMissing or KeyInvalid."""
+async def find_runtime(request: Request) -> Runtime:
+    """The runtime of this process."""
     runtime: Runtime = request.app.state.runtime()
-    caller: Caller | None = getattr(request.state, "caller", None)
-    if caller is None:
-        caller = await check_token(runtime, read_token(request, takes_query=runtime.settings.api.key_in_query))
-        request.state.caller = caller
-    return runtime, caller
+    return runtime
 
 
-async def open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlow:
+TheRuntime = Annotated[Runtime, Depends(find_runtime)]
+
+
+async def verify_caller(request: Request, runtime: TheRuntime) -> Caller:
+    """The caller of the request's token, which FastAPI looks up once a request. Raises KeyMissing or KeyInvalid."""
+    return await check_token(runtime, read_token(request, runtime))
+
+
+TheCaller = Annotated[Caller, Depends(verify_caller)]
+
+
+async def open_flow(runtime: TheRuntime, caller: TheCaller, flow_id: str) -> WiredFlow:
     """The caller's flow by id or endpoint name. Raises FlowNotFound with Langflow's sentence for most routes."""
     try:
         return await runtime.access.open_flow(caller, flow_id)
@@ -270,9 +273,12 @@ async def open_flow(runtime: Runtime, caller: Caller, flow_id: str) -> WiredFlow
         raise
 
 
-def read_token(request: Request, *, takes_query: bool) -> str | None:
+OpenFlow = Annotated[WiredFlow, Depends(open_flow)]
+
+
+def read_token(request: Request, runtime: Runtime) -> str | None:
     """`?x-api-key=` (it wins, as in Langflow), the `x-api-key` header or a Bearer token."""
-    if takes_query:
+    if runtime.settings.api.key_in_query:
         # The edge removes the key from the query string before anything logs it, and passes it on here.
         hidden = request.scope.get("flowground.api_key")
         if token := str(hidden or request.query_params.get("x-api-key", "")).strip():
@@ -283,7 +289,7 @@ def read_token(request: Request, *, takes_query: bool) -> str | None:
     return bearer.strip() if scheme.lower() == "bearer" else None
 
 
-async def read_request(request: Request, *, limit: int, max_wait: float) -> ApiRequest:
+async def read_request(request: Request, limits: Limits) -> ApiRequest:
     """The validated request. Raises InvalidRequest (which names fields, never values), and what `read_body` raises."""
     query = request.query_params
     shape: Shape = "simple" if query.get("shape") == "simple" else "langflow"
@@ -292,7 +298,7 @@ async def read_request(request: Request, *, limit: int, max_wait: float) -> ApiR
     sse = query.get("stream", "").lower() == "sse"
     in_query = True if sse else read_stream_word(query.get("stream"))
     key = _read_key(request)
-    body, warnings = _validate(await read_body(request, limit=limit, max_wait=max_wait))
+    body, warnings = _validate(await read_body(request, limits))
     stream = body.stream if in_query is None else in_query
     framing: Framing = "sse" if sse else "langflow"
     return body.make_request(framing=framing if stream else None, shape=shape, key=key, warnings=warnings)
@@ -307,9 +313,13 @@ def refuse_body(error: ValidationError, *place: str) -> InvalidRequest:
     return InvalidRequest("The body is not valid.", problems=problems)
 
 
-async def _read(request: Request, limit: int, max_wait: float) -> bytes:
-    body, whose = bytearray(), WHOSE.get()
-    pieces = read_pieces(request, limit=limit, max_wait=max_wait, too_large=partial(_too_large_error, limit))
+async def _read(request: Request, limits: Limits) -> bytes:
+    body, whose, limit = bytearray(), WHOSE.get(), limits.body_bytes
+    too_large = BodyTooLarge(
+        f"The body is over {limit:,} bytes.",
+        hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
+    )
+    pieces = read_pieces(request, limit=limit, max_wait=limits.request_seconds, too_large=too_large)
     try:
         async for piece in pieces:
             body += piece
@@ -323,13 +333,6 @@ async def _read(request: Request, limit: int, max_wait: float) -> bytes:
             del _coming[whose]
 
 
-def _too_large_error(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(
-        f"The body is over {limit:,} bytes.",
-        hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
-    )
-
-
 async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
     async def replay() -> AsyncIterator[bytes]:
         yield raw
@@ -340,15 +343,6 @@ async def _read_form(request: Request, raw: bytes) -> dict[str, Any]:
         fields["tweaks"] = await _read_json(fields["tweaks"].encode()) if fields["tweaks"].strip() else None
     fields["stream"] = bool(read_stream_word(fields.get("stream")))
     return fields
-
-
-def _write_form_type(content_type: str) -> bytes:
-    """A form's content type reduced to its boundary, so that the form is read as UTF-8.
-
-    Starlette would use any `charset` that Python knows, and one of them takes ten minutes for a megabyte.
-    """
-    boundary = find_boundary(content_type)
-    return b"multipart/form-data" + (f'; boundary="{boundary}"'.encode("latin-1", "replace") if boundary else b"")
 
 
 async def _read_json(raw: bytes) -> Any:

@@ -8,16 +8,15 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from itertools import groupby
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
 from flowground.access import account
-from flowground.api.incoming import verify_caller
+from flowground.api.incoming import TheCaller, TheRuntime
 from flowground.api.wire import name_source, write_citations, write_properties, write_reason, write_steps, write_time
 from flowground.app.runtime import Runtime
 from flowground.core.errors import hide_component
@@ -32,16 +31,13 @@ _READ_AT_ONCE = 50
 """Messages that are read at once; each may have some 200,000 characters."""
 _PIECE = 65_536
 """Bytes that are sent at once."""
-router = APIRouter(
-    prefix="/api/v1/monitor/messages",
-    tags=["messages"],
-    responses={403: {"description": "No valid application token."}},
-)
+router = APIRouter(prefix="/api/v1/monitor/messages", tags=["messages"])
 
 
 @router.get("", response_model=list[dict[str, Any]])
 async def messages(
-    request: Request,
+    runtime: TheRuntime,
+    caller: TheCaller,
     flow_id: str | None = None,
     session_id: str | None = None,
     order: Annotated[str, Query(pattern="^([Aa][Ss][Cc]|[Dd][Ee][Ss][Cc])$")] = "ASC",
@@ -49,7 +45,6 @@ async def messages(
     after: Annotated[str | None, Query(description="The id of the message that came last, for those behind it")] = None,
 ) -> Response:
     """The caller's own messages, in the order they were said; read, encoded and sent in pieces."""
-    runtime, caller = await verify_caller(request)
     mine = [str(caller.owner)]
     places = await runtime.store.read(
         transcripts.list_places,
@@ -68,17 +63,15 @@ async def messages(
 
 
 @router.get("/sessions")
-async def sessions(request: Request, flow_id: str | None = None) -> list[str]:
+async def sessions(runtime: TheRuntime, caller: TheCaller, flow_id: str | None = None) -> list[str]:
     """Ids of the caller's own sessions, the one used last first."""
-    runtime, caller = await verify_caller(request)
     mine, reached = [str(caller.owner)], await runtime.access.list_reach(caller)
     return await runtime.store.read(transcripts.list_session_ids, owners=mine, flow_id=flow_id, flows=reached)
 
 
 @router.delete("/session/{session_id}", status_code=204)
-async def delete_session(request: Request, session_id: str) -> Response:
+async def delete_session(runtime: TheRuntime, caller: TheCaller, session_id: str) -> Response:
     """Deletes a session of the caller's own, in the flows of the token's scope; 204 also when there is none."""
-    runtime, caller = await verify_caller(request)
     mine = [str(caller.owner)]
     await account.delete_session(runtime.access, owners=mine, session_id=session_id, flows=caller.flows)
     return Response(status_code=204)
@@ -105,13 +98,8 @@ async def _write_messages(
         found = await runtime.store.read(transcripts.read_messages, owners=mine, positions=positions)
         steps = {item.message.run_id: item.message.trace for item in found if item.message.trace}
         for item in found:
-            flow = flows.get(item.flow_id)
-            if not sees_inside:
-                shown = _write_from_outside(item, sees_tools=flow is not None and flow.shows_tools)
-            else:
-                trace = () if item.message.role == "user" else steps.get(item.message.run_id, ())
-                shown = _write_message(item, trace, flow.display_names if flow else {})
-            written += comma + to_json(shown)
+            trace = () if item.message.role == "user" else steps.get(item.message.run_id, ())
+            written += comma + to_json(_write_message(item, trace, flows.get(item.flow_id), sees_inside=sees_inside))
             comma = b","
             if len(written) > _PIECE:
                 yield bytes(written)
@@ -132,30 +120,24 @@ def _make_batches(places: Sequence[Any]) -> Iterator[list[int]]:
         yield batch
 
 
-def _write_message(item: PlacedMessage, trace: Sequence[ComponentFinished], names: Mapping[str, str]) -> dict[str, Any]:
-    """One message. `trace` is the run's, carried by its first answer; `names` are display names of the flow's
-    components."""
-    message = item.message
-    shown_by = next((step.component_id for step in trace if step.model and message.model in (None, step.model)), None)
-    name = names.get(shown_by, shown_by) if shown_by else None
-    return _write_shape(item, shown_by, name_source(shown_by, name, message.model), sees_tools=True)
-
-
-def _write_from_outside(item: PlacedMessage, *, sees_tools: bool) -> dict[str, Any]:
-    """One message for callers who do not see inside: no component, no model, and no reason of a failure."""
-    error = item.message.error
-    shown = replace(item.message, error=None if error is None else hide_component(error))
-    return _write_shape(replace(item, message=shown), None, name_source(), sees_tools=sees_tools)
-
-
-def _write_shape(
-    item: PlacedMessage, shown_by: str | None, source: dict[str, Any], *, sees_tools: bool
+def _write_message(
+    item: PlacedMessage, trace: Sequence[ComponentFinished], flow: WiredFlow | None, *, sees_inside: bool
 ) -> dict[str, Any]:
-    message = item.message
-    blocks = write_steps(message.actions, sees_tools=sees_tools)
-    if message.error is not None:
+    """One message. `trace` is the run's, carried by its first answer. Callers who do not see inside get no component,
+    no model, and no reason of a failure."""
+    message, failure = item.message, item.message.error
+    shown_by, source = None, name_source()
+    if sees_inside:
+        fits = (step.component_id for step in trace if step.model and message.model in (None, step.model))
+        shown_by = next(fits, None)
+        name = flow.display_names.get(shown_by, shown_by) if flow and shown_by else shown_by
+        source = name_source(shown_by, name, message.model)
+    elif failure is not None:
+        failure = hide_component(failure)
+    blocks = write_steps(message.actions, sees_tools=sees_inside or (flow is not None and flow.shows_tools))
+    if failure is not None:
         # As Langflow writes it, but without the traceback that Langflow adds.
-        error = {"type": "error", "component": shown_by, "field": None, "reason": message.error, "solution": None}
+        error = {"type": "error", "component": shown_by, "field": None, "reason": failure, "solution": None}
         blocks.append({"title": "Error", "contents": [error], "allow_markdown": True})
     files = message.value if message.role == "user" and message.kind == "files" else ()
     sender, name = SENDERS[message.role]
@@ -168,7 +150,7 @@ def _write_shape(
         "sender_name": name,
         "session_id": item.session_id,
         "context_id": "",
-        "text": message.text or message.error or "",
+        "text": message.text or failure or "",
         "files": json.dumps([write_sent_path(item.flow_id, file) for file in files]),  # JSON in a text, as Langflow's
         "edit": False,
         "duration": None,

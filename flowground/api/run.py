@@ -1,6 +1,7 @@
 """`POST /api/v1/run/{flow_id}`: one turn of a flow, plain or streamed, in Langflow's shapes."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -12,15 +13,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from flowground.api.errors import write_limits
-from flowground.api.incoming import STREAM_SCHEMA, ApiRequest, RunBody, read_request, read_token
-from flowground.api.stream import Frames, write_waiting
-from flowground.api.wire import write_body, write_json
+from flowground.api.incoming import STREAM_SCHEMA, RunBody, read_request, read_token
+from flowground.api.stream import Frames, write_wait
+from flowground.api.wire import write_body, write_pieces
 from flowground.app import endpoint
-from flowground.app.authorize import TokenHolder
-from flowground.app.endpoint import Answer
+from flowground.app.authorize import AuthorizedRequest, TokenHolder
 from flowground.app.live_turns import LiveTurn
 from flowground.app.runtime import Runtime
-from flowground.core.events import ToolWaits, TurnFinished
+from flowground.core.events import ToolWaits
 
 _TEXT = {"type": "string"}
 _WARNINGS = {"type": "array", "items": _TEXT, "description": "What was sent and ignored; only where there is such"}
@@ -108,19 +108,14 @@ PATHS = {"/api/v1/run/{flow_id}": {"post": _OPERATION}}
 async def run(request: Request) -> Response:
     """Runs a flow by id or endpoint name."""
     runtime: Runtime = request.app.state.runtime()
-    limits = runtime.settings.limits
     headers: dict[str, str] = {}
     request.state.run_limit = headers
-    token = read_token(request, takes_query=runtime.settings.api.key_in_query)
+    left = partial(_wait_for_leaving, request)
     answer = await endpoint.answer(
         runtime,
-        TokenHolder(
-            token,
-            on_count=lambda allowance: headers.update(write_limits(allowance)),
-            left=partial(_wait_for_leaving, request),
-        ),
+        TokenHolder(read_token(request, runtime), lambda allowance: headers.update(write_limits(allowance)), left),
         address=request.path_params["flow_id"],
-        ask=partial(read_request, request, limit=limits.body_bytes, max_wait=limits.request_seconds),
+        ask=partial(read_request, request, runtime.settings.limits),
     )
     headers[RUN_ID] = answer.run_id
     if answer.is_repeat:
@@ -128,61 +123,50 @@ async def run(request: Request) -> Response:
     if not answer.request.stream:
         if answer.turn is None and answer.wired.asks_people:
             answer = answer.start_apart()
-        finished = await answer.finish(left=partial(_wait_for_leaving, request))
+        finished = await answer.finish(left=left)
         if finished is None:
             if isinstance(answer.turn, LiveTurn) and not answer.request.idempotency_key:
                 answer.turn.stop()
             raise ClientDisconnect
         if isinstance(finished, ToolWaits):
-            body = to_json(write_waiting(runtime, answer.run_id))
+            calls = [write_wait(waits) for waits in runtime.running.list_waiting(answer.run_id)]
+            body = to_json({"status": "waiting", "run_id": answer.run_id, "waiting": calls})
             return Response(body, 202, media_type="application/json", headers=headers)
-        return Response(_write(answer, finished), media_type="application/json", headers=headers)
+        written = write_body(answer.shown, answer.request, finished, sees_inside=answer.caller.sees_inside)
+        body = b"".join(write_pieces(written, (output.text for output in finished.outputs), to_json))
+        return Response(body, media_type="application/json", headers=headers)
     frames = Frames(answer.shown, answer.request, answer.caller.sees_inside)
     if answer.request.framing == "sse":
         turn = answer.turn or answer.start_for_stream()
         if isinstance(turn, LiveTurn) and (error := await turn.wait_for_begin()) and not turn.started:
             raise error  # it failed before anything ran: answered like a plain run
         pieces = endpoint.follow(runtime, turn.follow(), frames.encode_numbered, cut_off=frames.cut_off)
-        return open_stream(pieces, headers)
+        return FrameStream(pieces, headers)
     events, place = answer.stream_events(), answer.place
     pieces = endpoint.follow(runtime, events, frames.encode, cut_off=frames.cut_off, place=place)
-    return open_stream(pieces, headers, on_close=place.release if place else None)
+    return FrameStream(pieces, headers, place)
 
 
-def open_stream(
-    pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str], *, on_close: Callable[[], None] | None = None
-) -> StreamingResponse:
-    """A response that sends frames as they come and asks proxies not to buffer them. `on_close` is called at the end,
-    even where no frame was read."""
-    response = _ClosedStream(
-        pieces,
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no", **headers},
-    )
-    if on_close:
-        response.on_close = on_close
-    return response
+class FrameStream(StreamingResponse):
+    """A response that sends frames as they come and asks proxies not to buffer them.
 
+    It closes its pieces also where it is cancelled, and then releases the run's place, even where no frame was read.
+    """
 
-class _ClosedStream(StreamingResponse):
-    """Closes its pieces also where the response is cancelled; where it is cancelled before the first one, only
-    `on_close` is called."""
-
-    on_close: Callable[[], None] = staticmethod(lambda: None)
+    def __init__(
+        self, pieces: AsyncGenerator[bytes, None], headers: dict[str, str], place: AuthorizedRequest | None = None
+    ) -> None:
+        unkept = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(pieces, headers=unkept | headers, media_type="text/event-stream")
+        self._pieces, self._place = pieces, place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            async with aclosing(self._pieces):
+                await super().__call__(scope, receive, send)
         finally:
-            try:
-                await self.body_iterator.aclose()  # type: ignore[attr-defined]  # `open_stream` gives it a generator
-            finally:
-                self.on_close()
-
-
-def _write(answer: Answer[ApiRequest], end: TurnFinished) -> bytes:
-    body = write_body(answer.shown, answer.request, end, sees_inside=answer.caller.sees_inside)
-    return write_json(body, (output.text for output in end.outputs), to_json)
+            if self._place:
+                self._place.release()
 
 
 async def _wait_for_leaving(request: Request) -> None:

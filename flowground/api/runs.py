@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from flowground.api.incoming import ApiRequest, read_body, refuse_body, verify_caller
-from flowground.api.run import RUN_ID, open_stream
+from flowground.api.incoming import ApiRequest, TheCaller, TheRuntime, read_body, refuse_body, verify_caller
+from flowground.api.run import RUN_ID, FrameStream
 from flowground.api.stream import FrameId, Frames, write_wait
 from flowground.api.wire import write_citations, write_time, write_usage
 from flowground.app import endpoint, own_runs
@@ -24,18 +24,14 @@ from flowground.store.runs import chunks, progress
 from flowground.store.runs.records import RunRecord, StoredMessage
 from flowground.store.runs.requests import PassedDecision
 
-router = APIRouter(
-    prefix="/api/v1/runs",
-    tags=["run"],
-    responses={403: {"description": "No valid application token."}, 404: {"description": "No such run of this token."}},
-)
+router = APIRouter(prefix="/api/v1/runs", tags=["run"], responses={404: {"description": "No such run of this token."}})
 _PLACE = re.compile(r"(?:(?P<run>.*)/)?(?P<number>\d{1,9})(?:\.(?P<part>\d{1,4}))?")
-_DECISION_BYTES = 65_536
 
 
 @router.get("")
 async def list_runs(
-    request: Request,
+    runtime: TheRuntime,
+    caller: TheCaller,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: Annotated[str | None, Query(description="`next` of the page before: the id of its last run")] = None,
 ) -> dict[str, Any]:
@@ -43,7 +39,6 @@ async def list_runs(
 
     `next` is null on the last page.
     """
-    runtime, caller = await verify_caller(request)
     mine = [str(caller.owner)]
     found = await own_runs.list_runs(runtime, caller, owners=mine, after=after, limit=limit + 1)
     page = found[:limit]
@@ -51,9 +46,8 @@ async def list_runs(
 
 
 @router.get("/{run_id}")
-async def read_run(request: Request, run_id: str) -> dict[str, Any]:
+async def read_run(runtime: TheRuntime, caller: TheCaller, run_id: str) -> dict[str, Any]:
     """What became of a run: its status, and what it answered, or has answered so far."""
-    runtime, caller = await verify_caller(request)
     return await _describe(runtime, caller, await own_runs.open_run(runtime, caller, run_id))
 
 
@@ -66,7 +60,8 @@ async def read_run(request: Request, run_id: str) -> dict[str, Any]:
     },
 )
 async def read_events(
-    request: Request,
+    runtime: TheRuntime,
+    caller: TheCaller,
     run_id: str,
     after: Annotated[str | None, Query(description="The id of the event that came last; without it all come")] = None,
     shape: Shape | None = None,
@@ -76,7 +71,6 @@ async def read_events(
 
     Without `shape` it is the run's own; where its process did not keep it, Langflow's.
     """
-    runtime, caller = await verify_caller(request)
     run = await own_runs.open_run(runtime, caller, run_id)
     place = _read_frame_id(run_id, after if after is not None else last_event_id)
     turn = runtime.find_stream_turn(run.id)
@@ -98,13 +92,12 @@ async def read_events(
     frames = Frames(wired, request_now, caller.sees_inside, is_reopened=turn is None)
     encode = partial(frames.encode_numbered, after=place)
     pieces = endpoint.follow(runtime, events, encode, cut_off=frames.cut_off)
-    return open_stream(pieces, {RUN_ID: run.id})
+    return FrameStream(pieces, {RUN_ID: run.id})
 
 
 @router.post("/{run_id}/stop", responses={409: {"description": "The process that runs it has not stopped it yet."}})
-async def stop_run(request: Request, run_id: str) -> dict[str, Any]:
+async def stop_run(runtime: TheRuntime, caller: TheCaller, run_id: str) -> dict[str, Any]:
     """Stops a run; what it said so far is kept. One that has ended stays as it is."""
-    runtime, caller = await verify_caller(request)
     return await _describe(runtime, caller, await own_runs.stop_run(runtime, caller, run_id))
 
 
@@ -129,12 +122,10 @@ _DECIDE: dict[str, Any] = {"content": {"application/json": {"schema": DecisionBo
     },
     openapi_extra={"requestBody": _DECIDE | {"required": True}},
 )
-async def decide(request: Request, run_id: str) -> dict[str, Any]:
+async def decide(request: Request, runtime: TheRuntime, run_id: str) -> dict[str, Any]:
     """Allows or refuses a call of a tool that waits, in any process. What the run is at then; it goes on by itself."""
-    limits = request.app.state.runtime().settings.limits
-    body = await read_body(request, limit=_DECISION_BYTES, max_wait=limits.request_seconds)
-    request.state.caller = None  # look the token up again: it may have been revoked while the body arrived
-    runtime, caller = await verify_caller(request)
+    body = await read_body(request, runtime.settings.limits)
+    caller = await verify_caller(request, runtime)  # again: it may have been revoked while the body arrived
     try:
         decided = DecisionBody.model_validate(body)
     except ValidationError as error:

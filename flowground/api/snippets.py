@@ -38,6 +38,7 @@ from flowground.flows.wiring import WiredFlow, find_types
 VARIABLE = "FLOWGROUND_API_KEY"
 """The environment variable from which the code reads the application token."""
 DEFAULT_MESSAGE = "tell me about something interesting"
+UPLOADS, DESCRIPTION = "/api/v2/files/", "/api/openapi.json"
 CONVERSATION = "my-conversation"
 """An example of a session id."""
 Mode = Literal["simple", "stream", "langflow"]
@@ -247,22 +248,11 @@ class SnippetRequest:
     @property
     def url(self) -> str:
         """The URL of the run endpoint, with its query."""
-        return f"{self.base_url.rstrip('/')}/api/v1/run/{quote(self.flow_id, safe='')}{_QUERIES[self.mode]}"
+        return self.find_url(f"/api/v1/run/{quote(self.flow_id, safe='')}{_QUERIES[self.mode]}")
 
-    @property
-    def flow_url(self) -> str:
-        """The URL that describes the flow: its name and inputs."""
-        return f"{self.base_url.rstrip('/')}/api/v1/flows/{quote(self.flow_id, safe='')}"
-
-    @property
-    def runs_url(self) -> str:
-        """The URL of runs; `/{run_id}/decisions` takes a person's decision about a waiting call."""
-        return f"{self.base_url.rstrip('/')}/api/v1/runs"
-
-    @property
-    def upload_url(self) -> str:
-        """The URL for uploads of files that a message may name by id."""
-        return f"{self.base_url.rstrip('/')}/api/v2/files/"
+    def find_url(self, path: str) -> str:
+        """The URL of another endpoint, such as `UPLOADS`, at which files are sent that a message may name by id."""
+        return self.base_url.rstrip("/") + path
 
     def write_body(self, message: object, files: object = None) -> dict[str, Any]:
         """The JSON body with this `message` and these `files`. Fields with the API's default are left out, and so is a
@@ -289,11 +279,6 @@ def find_starter(wired: WiredFlow) -> str:
     return next(iter(wired.flow.chat.starters), DEFAULT_MESSAGE)
 
 
-def write_description_url(base_url: str) -> str:
-    """The URL of the API's OpenAPI document."""
-    return f"{base_url.rstrip('/')}/api/openapi.json"
-
-
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A variable of the script, used in the place of a value."""
@@ -310,27 +295,6 @@ class Style:
     indent: str
     last_comma: str = ""
     padding: str = ""
-
-
-def write_python(request: SnippetRequest) -> str:
-    """A complete script: `python3 python-test-script.py --message="…"`. Raises ValueError as `write_body` does."""
-    body = write_literal(
-        request.write_body(Variable("args.message"), Variable("files") if _sends_files(request) else None), _PYTHON
-    )
-    names, environment = write_literal(list(request.files), _PYTHON), f'os.environ["{VARIABLE}"]'
-    return _write_script(_PYTHON_TEXT, request, _PYTHON, body=body, names=names, environment=environment)
-
-
-def write_javascript(request: SnippetRequest) -> str:
-    """A complete script: `node test-script.js "…"`. Raises ValueError as `write_body` does."""
-    body = write_literal(
-        request.write_body(Variable("message"), Variable("ids") if _sends_files(request) else None),
-        _JAVASCRIPT,
-        depth=2,
-    )
-    names = write_literal(list(request.files), _JAVASCRIPT) if request.files else "process.argv.slice(3)"
-    environment = f"process.env.{VARIABLE}"
-    return _write_script(_JAVASCRIPT_TEXT, request, _JAVASCRIPT, body=body, names=names, environment=environment)
 
 
 def write_curl(request: SnippetRequest) -> str:
@@ -350,7 +314,7 @@ def write_curl(request: SnippetRequest) -> str:
         words.append(f"<file {number}>")
         places += f' -e "s/\\"<file {number}>\\"/\\"$file_{number}\\"/"'
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        file, url = shlex.quote(f'file=@"{escaped}"'), shlex.quote(request.upload_url)
+        file, url = shlex.quote(f'file=@"{escaped}"'), shlex.quote(request.find_url(UPLOADS))
         uploads += _fill(_CURL_UPLOAD, number=str(number), url=url, key=key, file=file)
     return uploads + _fill(
         _CURL_TEXT,
@@ -479,37 +443,48 @@ def _copy_as_json(value: Mapping[str, Any]) -> Any:
         raise ValueError(f"a tweak is no JSON value: {error}") from None
 
 
-def _sends_files(request: SnippetRequest) -> bool:
-    return bool(request.files) or request.takes_files
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A language's script: its code for the token of the environment, the message, the ids of files and, if none are
+    chosen, their names; and how deep the body is indented."""
 
+    template: str
+    style: Style
+    environment: str
+    message: str
+    ids: str
+    names: str
+    depth: int = 0
 
-def _write_script(template: str, request: SnippetRequest, style: Style, *, environment: str, **written: str) -> str:
-    """The template with the lines that apply to the request; `written` and `environment` are code."""
-    is_simple, is_stream = request.mode == "simple", request.mode == "stream"
-    holds = {
-        "simple": is_simple,
-        "stream": is_stream,
-        "langflow": request.mode == "langflow",
-        "plain": not is_stream,
-        "environment": request.token is None,
-        "files": _sends_files(request),
-        "waits": request.may_wait and not is_stream,
-        "asks": request.may_wait and is_stream,
-        "text": is_simple and not request.gives_data,
-        "data": is_simple and request.gives_data,
-        "cites": is_simple and request.cites,
-        "one": is_stream and not request.has_several,
-        "several": is_stream and request.has_several,
-    }
-    text = re.sub(r"(?m)^«(\w+)\?»(.*\n)", lambda line: line[2] if holds[line[1]] else "", template)
-    return _fill(
-        text,
-        url=style.scalar(request.url),
-        upload_url=style.scalar(request.upload_url),
-        message=style.scalar(request.message),
-        token=style.scalar(request.token) if request.token else environment,
-        **written,
-    )
+    def write(self, request: SnippetRequest) -> str:
+        """A complete script with the lines that apply to the request. Raises ValueError as `write_body` does."""
+        write, sends_files = self.style.scalar, bool(request.files) or request.takes_files
+        is_simple, is_stream = request.mode == "simple", request.mode == "stream"
+        holds = {
+            "simple": is_simple,
+            "stream": is_stream,
+            "langflow": request.mode == "langflow",
+            "plain": not is_stream,
+            "environment": request.token is None,
+            "files": sends_files,
+            "waits": request.may_wait and not is_stream,
+            "asks": request.may_wait and is_stream,
+            "text": is_simple and not request.gives_data,
+            "data": is_simple and request.gives_data,
+            "cites": is_simple and request.cites,
+            "one": is_stream and not request.has_several,
+            "several": is_stream and request.has_several,
+        }
+        body = request.write_body(Variable(self.message), Variable(self.ids) if sends_files else None)
+        return _fill(
+            re.sub(r"(?m)^«(\w+)\?»(.*\n)", lambda line: line[2] if holds[line[1]] else "", self.template),
+            url=write(request.url),
+            upload_url=write(request.find_url(UPLOADS)),
+            message=write(request.message),
+            token=write(request.token) if request.token else self.environment,
+            body=write_literal(body, self.style, depth=self.depth),
+            names=write_literal(list(request.files), self.style) if request.files else self.names,
+        )
 
 
 def _fill(template: str, **values: str) -> str:
@@ -553,9 +528,13 @@ _JAVASCRIPT = Style(_write_javascript_scalar, _write_javascript_key, "  ", ",", 
 _JSON = Style(_write_json_scalar, _write_json_scalar, "  ")
 _ASCII_JSON = Style(json.dumps, json.dumps, "  ")
 """PowerShell pipes text to programs in an old code page, so everything beyond ASCII is escaped."""
+_PYTHON_SCRIPT = Script(_PYTHON_TEXT, _PYTHON, f'os.environ["{VARIABLE}"]', "args.message", "files", "[]")
+_JAVASCRIPT_SCRIPT = Script(
+    _JAVASCRIPT_TEXT, _JAVASCRIPT, f"process.env.{VARIABLE}", "message", "ids", "process.argv.slice(3)", depth=2
+)
 LANGUAGES: Mapping[str, Language] = {
-    "python": Language("Python", write_python, "python-test-script.py", "python3", "python", "--message="),
-    "javascript": Language("JavaScript", write_javascript, "test-script.js", "node", "javascript", ""),
+    "python": Language("Python", _PYTHON_SCRIPT.write, "python-test-script.py", "python3", "python", "--message="),
+    "javascript": Language("JavaScript", _JAVASCRIPT_SCRIPT.write, "test-script.js", "node", "javascript", ""),
     "curl": Language("cURL", write_curl, "test-script.sh", "bash", "bash"),
 }
 
@@ -576,7 +555,7 @@ def write_markdown(request: SnippetRequest, *, title: str) -> str:
         parts.append(_fence(code, language.highlight))
         parts.append(f"Saved, it runs as `{language.write_command(request.message)}`.")
     parts.append(f"## Answer\n\n{_fence(write_answer(request), '' if request.mode == 'stream' else 'json')}")
-    parts.append(f"For programs, the API is described at {write_description_url(request.base_url)} (OpenAPI).")
+    parts.append(f"For programs, the API is described at {request.find_url(DESCRIPTION)} (OpenAPI).")
     return "\n\n".join(parts) + "\n"
 
 

@@ -12,7 +12,6 @@ from flowground.api.errors import find_run_id, find_status, find_wait, log_unexp
 from flowground.api.incoming import ApiRequest
 from flowground.api.wire import LONG, Wire, write_pieces, write_simple, write_time
 from flowground.app.live_turns import ReplayedFlow
-from flowground.app.runtime import Runtime
 from flowground.components.io import output_kind
 from flowground.core.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.core.events import (
@@ -43,18 +42,9 @@ _PIECE = 1_000_000
 """Characters of a long frame that are encoded at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class LongText:
-    """A long JSON text in pieces that are never joined: the last event holds an answer ten times."""
-
-    pieces: Sequence[str]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.pieces))
-
-
-EncodedEvent = tuple[str, str | LongText]
-"""An event's name, and its data as JSON text."""
+EncodedEvent = tuple[str, Sequence[str]]
+"""An event's name, and its data as JSON text: whole, or in pieces that are never joined, since the last event holds an
+answer ten times."""
 NumberedFrame = tuple[FrameId, EncodedEvent]
 """A frame's place in its run's stream, and what it holds."""
 
@@ -73,7 +63,9 @@ class Frames:
     sees_inside: bool
     is_reopened: bool = False
     """Whether the `request` is not the run's own, so that the message is only known once the turn begins."""
-    _wire: Wire | None = None
+    _run_id: str = ""
+    """Empty until the turn begins."""
+    _wire: Wire = field(init=False)
     _tails: dict[str, str] = field(default_factory=dict)
     """The JSON at the end of every token of an answer, by component, encoded once."""
     _actions: ActionLog = field(default_factory=ActionLog)
@@ -120,16 +112,14 @@ class Frames:
 
     def _write_id(self, frame: FrameId) -> str:
         """A frame's id on the wire: `run/number`, or `run/number.part`; empty where the run has not begun."""
-        if self._wire is None:
-            return ""
-        begins = f"{self._wire.turn.run_id}/{frame[0]}"
-        return f"{begins}.{frame[1]}" if frame[1] else begins
+        number, part = frame
+        return self._run_id and f"{self._run_id}/{number}.{part}".removesuffix(".0")
 
     def _encode(self, event: Event, before: int) -> Iterator[tuple[FrameId, EncodedEvent | None]]:
         """The frames of an event after the number `before`; None stands for a frame that only the other shape has, so
         that ids are the same in both."""
         if isinstance(event, Token):
-            *begin, text = self._write_token(event, self._writer)
+            *begin, text = self._write_token(event)
             yield from (((before, _ANSWER_BEGINS), partial) for partial in begin)
             yield (before + len(event.text), 0), text
             return
@@ -140,11 +130,11 @@ class Frames:
             case TurnStarted():
                 return self._begin(event)
             case TurnFinished():
-                return self._finish(event, self._writer)
+                return self._finish(event)
             case ToolCalled() | ToolReturned():
-                return self._write_call(event, self._writer)
+                return self._write_call(event)
             case ToolWaits():
-                return self._write_wait(event, self._writer)
+                return self._write_wait(event)
             case ComponentStarted() | ComponentFinished() | ModelProgress() | PassagesFound():
                 return ()
             case ThinkingBegan() | ModelThought() | Token():
@@ -156,52 +146,47 @@ class Frames:
     def _is_simple(self) -> bool:
         return self.request.shape == "simple"
 
-    @property
-    def _writer(self) -> Wire:
-        if self._wire is None:
-            raise RuntimeError("The event with which a turn begins comes first.")
-        return self._wire
-
     def _begin(self, event: TurnStarted) -> Iterator[EncodedEvent | None]:
         asked = replace(self.request, input_value=event.input_value) if self.is_reopened else self.request
-        self._wire = Wire(self.wired, asked, event, self.sees_inside)
+        self._run_id, self._wire = event.run_id, Wire(self.wired, asked, event, self.sees_inside)
         self._first = self._wire.find_first()
         if self.request.framing == "sse":
             named = {"run_id": event.run_id, "session_id": event.session_id, "flow_id": event.flow_id}
             yield _write_event("start", named | {"version": self.wired.version})
         if event.input_value is not None:
             is_shown = not self._is_simple
-            yield _write_event("add_message", self._wire.write_question(), event.input_value) if is_shown else None
+            yield _write_message(self._wire.write_question(), event.input_value) if is_shown else None
 
-    def _write_call(self, event: ToolCalled | ToolReturned, wire: Wire) -> Iterable[EncodedEvent | None]:
+    def _write_call(self, event: ToolCalled | ToolReturned) -> Iterable[EncodedEvent | None]:
         """The whole message again with all calls so far, as Langflow sends it."""
         if self._actions.add(event) is None or self._first is None:
             return ()
-        return (None if self._is_simple else self._write_partial(self._first, wire),)
+        return (None if self._is_simple else self._write_partial(self._first),)
 
-    def _write_wait(self, event: ToolWaits, wire: Wire) -> Iterable[EncodedEvent | None]:
+    def _write_wait(self, event: ToolWaits) -> Iterable[EncodedEvent | None]:
         self._actions.add(event)
         if event.is_decided:
             return ()
-        return (_write_event("waiting", {"run_id": wire.turn.run_id, "waiting": [write_wait(event)]}),)
+        return (_write_event("waiting", {"run_id": self._run_id, "waiting": [write_wait(event)]}),)
 
-    def _write_partial(self, component_id: str, wire: Wire) -> EncodedEvent:
+    def _write_partial(self, component_id: str) -> EncodedEvent:
         is_first = component_id == self._first
         text, found = "".join(self._texts) if is_first else "", self._actions.found.values() if is_first else ()
-        return _write_event("add_message", wire.write_answer(component_id, text, state="partial", actions=found), text)
+        return _write_message(self._wire.write_answer(component_id, text, state="partial", actions=found), text)
 
-    def _write_token(self, event: Token, wire: Wire) -> Iterable[EncodedEvent | None]:
+    def _write_token(self, event: Token) -> Iterable[EncodedEvent | None]:
         name = event.component_id
         partial: tuple[EncodedEvent | None, ...] = ()
         if name not in self._tails:
-            self._tails[name] = f', "id": "{wire.turn.answer_ids[name]}"}}'
-            partial = (None if self._is_simple else self._write_partial(name, wire),)
+            self._tails[name] = f', "id": "{self._wire.turn.answer_ids[name]}"}}'
+            partial = (None if self._is_simple else self._write_partial(name),)
         if name == self._first:
             self._texts.append(event.text)
         key = "text" if self._is_simple else "chunk"
         return (*partial, ("token", f'{{"{key}": {json.dumps(event.text)}{self._tails[name]}'))
 
-    def _finish(self, event: TurnFinished, wire: Wire) -> Iterator[EncodedEvent | None]:
+    def _finish(self, event: TurnFinished) -> Iterator[EncodedEvent | None]:
+        wire = self._wire
         answered = [name for name in wire.turn.answer_ids if name in event.results]
         chats = [name for name in answered if output_kind(self.wired.components[name]) == "chat"]
         if self._is_simple:
@@ -212,8 +197,7 @@ class Frames:
         for name in chats:
             result = event.results[name]
             actions = event.actions if name == wire.find_first(event) else ()
-            message = wire.write_answer(name, result.text, state="complete", result=result, actions=actions)
-            yield _write_event("add_message", message, *texts)
+            yield _write_message(wire.write_answer(name, result.text, result=result, actions=actions), *texts)
         yield _write_event("end", {"result": wire.write_result(event)}, *texts)
 
     def _fail(self, failure: Exception) -> Iterable[EncodedEvent]:
@@ -221,9 +205,9 @@ class Frames:
         last."""
         error = failure if isinstance(failure, FlowgroundError) else log_unexpected(failure)
         last = _write_error(error)
-        if self._is_simple or self._wire is None or not isinstance(error, ComponentFailed):
+        if self._is_simple or not self._run_id or not isinstance(error, ComponentFailed):
             return (last,)
-        return (_write_event("error", self._wire.write_failure(error.component_id, error.message)), last)
+        return (_write_message(self._wire.write_failure(error.component_id, error.message), event="error"), last)
 
 
 def _split(event: Event, left: int) -> tuple[Event, ...]:
@@ -240,12 +224,6 @@ def write_wait(waits: ToolWaits) -> dict[str, Any]:
     if waits.sends is not None:
         named["sends"] = waits.sends
     return named | {"digest": waits.digest, "until": until}
-
-
-def write_waiting(runtime: Runtime, run_id: str) -> dict[str, Any]:
-    """The body of a plain run's answer while the run waits for a person."""
-    calls = [write_wait(waits) for waits in runtime.running.list_waiting(run_id)]
-    return {"status": "waiting", "run_id": run_id, "waiting": calls}
 
 
 async def write_langflow(encoded: AsyncGenerator[NumberedFrame, None]) -> AsyncGenerator[bytes, None]:
@@ -285,10 +263,10 @@ async def write_sse(
         await encoded.aclose()
 
 
-async def _cut(head: str, data: str | LongText, tail: str) -> AsyncGenerator[bytes, None]:
+async def _cut(head: str, data: Sequence[str], tail: str) -> AsyncGenerator[bytes, None]:
     """A long frame in pieces, between which the event loop serves others."""
     yield head.encode()
-    for text in (data,) if isinstance(data, str) else data.pieces:
+    for text in (data,) if isinstance(data, str) else data:
         for start in range(0, len(text), _PIECE):
             yield text[start : start + _PIECE].encode()
             await asyncio.sleep(0)
@@ -329,6 +307,10 @@ def _write_error(error: FlowgroundError) -> tuple[str, str]:
 
 
 def _write_event(event: str, data: dict[str, Any], *texts: str) -> EncodedEvent:
-    if sum(map(len, texts)) <= LONG:
-        return event, json.dumps(data)
-    return event, LongText(write_pieces(data, json.dumps))
+    pieces = write_pieces(data, texts, json.dumps)
+    return event, pieces[0] if len(pieces) == 1 else pieces
+
+
+def _write_message(message: dict[str, Any], *texts: str, event: str = "add_message") -> EncodedEvent:
+    """A message, with its id outside of `data` too."""
+    return _write_event(event, {**message, "id": message["data"]["id"]}, *texts)

@@ -71,6 +71,8 @@ def write_simple(wired: WiredFlow | ReplayedFlow, end: TurnFinished) -> Json:
     an answer is incomplete ("length": `max_tokens` cut it); `data` where an answer shows data or records, as the value
     of the first such answer; `citations` where the text cites passages.
     """
+    reason = next((output.finish_reason for output in end.outputs if output.finish_reason not in (None, "stop")), None)
+    shown = next((output for output in end.outputs if output.kind in ("data", "records")), None)
     return (
         {
             "text": "\n\n".join(output.text for output in end.outputs),
@@ -80,8 +82,8 @@ def write_simple(wired: WiredFlow | ReplayedFlow, end: TurnFinished) -> Json:
             "version": wired.version,
             "usage": write_usage(end.usage),
         }
-        | write_reason(_find_reason(end))
-        | _write_data(end)
+        | write_reason(reason)
+        | ({"data": shown.value} if shown else {})
         | write_citations([passage for output in end.outputs for passage in output.citations])
         | _write_warnings(end.turn)
     )
@@ -117,52 +119,47 @@ class Wire:
 
     def write_question(self) -> Json:
         """The Chat Input's message as a stream's first event shows it."""
-        question = self.turn.input_value or ""
-        key = self.turn.user_message_id
-        return self._add_id(self._write_message(key, question, sender=self._name_sender(key), source=name_source()))
+        return self._write_message(self.turn.user_message_id, self.turn.input_value or "", name_source())
 
     def find_first(self, end: TurnFinished | None = None) -> str | None:
         """The component of the answer whose message carries the agent's steps: at the end, the first answer there
         is."""
         return next((name for name in self.turn.answer_ids if end is None or name in end.results), None)
 
-    def _add_steps(self, message: Json, actions: Iterable[ActionEvent]) -> Json:
-        """The message with the agent's steps added."""
-        if actions:
-            sees_tools = self.sees_inside or self.wired.shows_tools
-            message["content_blocks"] = message["data"]["content_blocks"] = write_steps(actions, sees_tools=sees_tools)
-        return message
-
     def write_answer(
         self,
         component_id: str,
         text: str,
         *,
-        state: str,
+        state: str = "complete",
         result: OutputResult | None = None,
         actions: Iterable[ActionEvent] = (),
     ) -> Json:
-        """A Chat Output's message: state "partial" while it streams, "complete" with its result."""
+        """A Chat Output's message, or that of a Chat Input whose text comes back: state "partial" while it streams,
+        "complete" with its result."""
+        answer_id = self.turn.answer_ids.get(component_id)
         message = self._write_message(
-            self.turn.answer_ids[component_id],
+            answer_id or self.turn.user_message_id,
             text,
-            sender=self._name_sender(self.turn.answer_ids[component_id]),
-            source=self._name_source(result) if result else name_source(),
+            self._name_source(result) if result and answer_id else name_source(),
             state=state,
-            usage=result.usage if result else None,
+            usage=result.usage if result and answer_id else None,
             icon=self._find_icon(component_id),
             finish_reason=result.finish_reason if result else None,
         )
-        return self._add_id(self._add_steps(message, actions))
+        if actions:
+            sees_tools = self.sees_inside or self.wired.shows_tools
+            message["content_blocks"] = message["data"]["content_blocks"] = write_steps(actions, sees_tools=sees_tools)
+        return message
 
     def write_failure(self, component_id: str | None, text: str) -> Json:
         """The message-shaped first half of a stream's error, without the traceback that Langflow sends."""
         name = self.wired.display_names.get(component_id or "", "Flow")
         origin = name_source(component_id, name, name)
         message_id = next(iter(self.turn.answer_ids.values()), self.turn.run_id)
-        message = self._write_message(message_id, text, sender=(name, name), source=origin)
+        message = self._write_message(message_id, text, origin, sender=(name, name))
         message["category"] = message["data"]["category"] = "error"
-        return self._add_id(message)
+        return message
 
     def _write_output(self, item: OutputResult, end: TurnFinished) -> Json:
         component = self.wired.components[item.component_id]
@@ -170,20 +167,9 @@ class Wire:
         return self._write_chat_output(item, end) if is_chat else self._write_text_output(item)
 
     def _write_chat_output(self, item: OutputResult, end: TurnFinished) -> Json:
-        is_input = item.component_id not in self.turn.answer_ids
-        message_id = self.turn.answer_ids.get(item.component_id, self.turn.user_message_id)
-        sender, name = self._name_sender(message_id)
-        message = self._write_message(
-            message_id,
-            item.text,
-            sender=(sender, name),
-            source=name_source() if is_input else self._name_source(item),
-            usage=None if is_input else item.usage,
-            icon=self._find_icon(item.component_id),
-            finish_reason=item.finish_reason,
-        )
-        if item.component_id == self.find_first(end):
-            self._add_steps(message, end.actions)
+        actions = end.actions if item.component_id == self.find_first(end) else ()
+        message = self.write_answer(item.component_id, item.text, result=item, actions=actions)
+        sender, name = message["sender"], message["sender_name"]
         return {
             "results": {"message": message},
             "artifacts": {"message": item.text, "sender": sender, "sender_name": name, "files": [], "type": "object"}
@@ -237,9 +223,9 @@ class Wire:
         self,
         message_id: str,
         text: str,
-        *,
-        sender: tuple[str, str],
         source: Json,
+        *,
+        sender: tuple[str, str] | None = None,
         state: str = "complete",
         usage: Usage | None = None,
         icon: str | None = None,
@@ -248,7 +234,7 @@ class Wire:
         turn, moment = self.turn, write_time(self.turn.started_at)
         shown, metadata = write_properties(source, state, usage, icon), {"graph_run_id": turn.run_id}
         shown.update(write_reason(finish_reason))
-        kind, name = sender
+        kind, name = sender or self._name_sender(message_id)
         sent = turn.files if message_id == turn.user_message_id else ()
         paths = [write_sent_path(turn.flow_id, file) for file in sent]
         data = {
@@ -263,11 +249,6 @@ class Wire:
             "flow_id": turn.flow_id, "error": False, "edit": False, "properties": shown, "category": "message",
             "content_blocks": [], "duration": None, "session_metadata": metadata, "text": text,
         }  # fmt: skip
-
-    @staticmethod
-    def _add_id(message: Json) -> Json:
-        """The message with its id outside `data` too, as streams have it."""
-        return {**message, "id": message["data"]["id"]}
 
 
 def name_source(component_id: str | None = None, name: str | None = None, model: str | None = None) -> Json:
@@ -286,13 +267,8 @@ def write_properties(origin: Json, state: str, usage: Usage | None, icon: str | 
 
 def write_usage(usage: Usage | None) -> Json | None:
     """Token counts under Langflow's names; null where no model counted."""
-    if usage is None:
-        return None
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "total_tokens": usage.total_tokens,
-    }
+    names = ("input_tokens", "output_tokens", "total_tokens")
+    return None if usage is None else {name: getattr(usage, name) for name in names}
 
 
 def write_time(moment: datetime) -> str:
@@ -300,25 +276,20 @@ def write_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
 
 
-def write_json(body: Any, texts: Iterable[str], encode: Callable[[Any], AnyStr]) -> AnyStr:
-    """`encode(body)`, in pieces where that is faster; `texts` are the answer's texts in the body, which may be long."""
-    if sum(map(len, texts)) <= LONG:
-        return encode(body)
-    pieces = write_pieces(body, encode)
-    return pieces[0][:0].join(pieces)
-
-
-def write_pieces(body: Any, encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
-    """`encode(body)` in pieces, with one call of `encode` for each distinct long text and one for the rest.
+def write_pieces(body: Any, texts: Iterable[str], encode: Callable[[Any], AnyStr]) -> list[AnyStr]:
+    """`encode(body)`, in pieces where that is faster: with one call of `encode` for each distinct long text and one for
+    the rest. `texts` are the answer's texts in the body.
 
     A text that occurs in the body ten times is held once.
     """
+    if sum(map(len, texts)) <= LONG:
+        return [encode(body)]
     mark = secrets.token_hex(16)
-    texts: list[str] = []
-    pieces = encode(_replace_long_texts(body, mark, texts)).split(encode(mark))
-    known = {text: encode(text) for text in dict.fromkeys(texts)}
+    found: list[str] = []
+    pieces = encode(_replace_long_texts(body, mark, found)).split(encode(mark))
+    known = {text: encode(text) for text in dict.fromkeys(found)}
     result = [pieces[0]]
-    for text, piece in zip(texts, pieces[1:], strict=True):
+    for text, piece in zip(found, pieces[1:], strict=True):
         result += (known[text], piece)
     return result
 
@@ -352,16 +323,6 @@ def _read_input(called: ToolCalled) -> Json:
     if called.arguments.keys() == {""}:
         return {"input": write_arguments(called.arguments)}
     return dict(called.arguments)
-
-
-def _find_reason(end: TurnFinished) -> str | None:
-    """The reason of the first incomplete answer."""
-    return next((output.finish_reason for output in end.outputs if output.finish_reason not in (None, "stop")), None)
-
-
-def _write_data(end: TurnFinished) -> Json:
-    shown = next((output for output in end.outputs if output.kind in ("data", "records")), None)
-    return {"data": shown.value} if shown else {}
 
 
 def _write_warnings(turn: TurnStarted) -> Json:

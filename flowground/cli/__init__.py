@@ -293,7 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with MAIN.make_context(PROGRAM, list(sys.argv[1:] if arguments is None else arguments)) as context:
             is_debugging = context.params["debug"]
-            _start_log(logging.DEBUG if is_debugging else logging.WARNING)
+            level, style = (logging.DEBUG, logging.BASIC_FORMAT) if is_debugging else (logging.WARNING, "%(message)s")
+            logging.basicConfig(handlers=[NoteHandler()], level=level, format=style)
             code: int | None = MAIN.invoke(context)
             return code or 0
     except click.exceptions.Exit as ended:
@@ -315,12 +316,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if is_debugging:
             raise
         return _fail(f"unexpected {type(error).__name__}: {error} (`{PROGRAM} --debug …` shows where)")
-
-
-def _start_log(level: int) -> None:
-    """Sends the log to stderr; at DEBUG with levels and names of loggers."""
-    style = logging.BASIC_FORMAT if level == logging.DEBUG else "%(message)s"
-    logging.basicConfig(handlers=[NoteHandler()], level=level, format=style)
 
 
 def _fail(sentence: str, code: int = 1) -> int:

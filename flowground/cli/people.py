@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ import click
 
 from flowground.access.passwords import clean_name
 from flowground.access.roster import Roster
+from flowground.app import own_runs
 from flowground.app.retention import REMOVED, RetentionTask
 from flowground.cli.output import echo, note, print_table, write_minute
 from flowground.cli.resources import (
@@ -32,9 +33,6 @@ from flowground.store.people import identities, members, removals, tokens
 from flowground.store.people.members import Member
 from flowground.store.runs import requests
 from flowground.store.runs.conversations import list_owners
-
-_STOP_LOOKS = 30
-"""Looks in 6 seconds: a server looks for stop requests every two."""
 
 
 def add_member(
@@ -114,7 +112,8 @@ async def remove_member(name: str) -> None:
         # As on the page: the last admin stays, unless config.yaml has another one.
         keep_admin = not roster.has_configured_admin
         await store.write(members.remove, member=member.id, by=ACTOR, keep_admin=keep_admin)
-        await _wait_for_ends(store, owners)
+        running = await store.read(requests.find_running, owners=owners)
+        await asyncio.gather(*(own_runs.wait_for_end(store, run_id) for run_id in running))
         retention_task = RetentionTask(store, RetentionSettings(), PublicSettings(), rest=0)
         with closing(Files(store, load_settings())) as retention_task.files:  # it deletes the bytes of their files too
             await retention_task.forget(only=[REMOVED])
@@ -122,14 +121,6 @@ async def remove_member(name: str) -> None:
     note(f"{member.name} is removed, with sign-ins, tokens and conversations.")
     if left:
         note("Not everything could be deleted yet: the server, or its next start, deletes the rest.")
-
-
-async def _wait_for_ends(store: Store, owners: Collection[str]) -> None:
-    """Waits until these owners' runs have ended, which servers were asked to stop, or it takes too long."""
-    for _ in range(_STOP_LOOKS):
-        if not await store.read(requests.find_running, owners=owners):
-            return
-        await asyncio.sleep(0.2)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, get_args
+from urllib.parse import quote
 
 import requests
 
@@ -94,7 +95,7 @@ def _ask_server(base_url: str, flow: str, request: RunRequest, *, is_type_given:
     try:
         input_type = request.input_type
         if request.input_value is not None and not is_type_given:
-            input_type = _ask_input_type(asked.flow_url, headers)
+            input_type = _ask_input_type(asked.find_url(f"/api/v1/flows/{quote(flow, safe='')}"), headers)
         asked = replace(asked, input_type=input_type)
         with requests.post(
             asked.url,

@@ -53,12 +53,12 @@ GONE: dict[str, str] = {
     "limits.queue_seconds": "A run waits 30 seconds for its place at most.",
 }
 """Settings of earlier releases by dotted name, in which `*` is any name: what holds now instead."""
-_BOUNDED_STRANGERS: tuple[KeyPath, ...] = (("limits", "visitor"), ("limits", "address"))
-"""Settings of earlier releases without which strangers may use up more: they are mistakes."""
-_WHAT_BOUNDS_STRANGERS = (
+_BOUNDED_STRANGERS: dict[KeyPath, str] = dict.fromkeys(
+    (("limits", "visitor"), ("limits", "address")),
     "is no setting any more: write `limits.flow` for what all callers of a flow may use up, tokens and money too, and "
-    "`sharing.public` for runs of visitors"
+    "`sharing.public` for runs of visitors",
 )
+"""Settings of earlier releases without which strangers may use up more: they are mistakes."""
 _SECRETS = (
     "cookie.key",
     "database",
@@ -340,8 +340,8 @@ def find_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[tu
         match problem["type"]:
             case "extra_forbidden" if kind and (others := _find_kinds(str(place[-1]))):
                 yield place, f"belongs to providers of type {join_words(others, 'or')}, this is {problem['loc'][2]}"
-            case "extra_forbidden" if place in _BOUNDED_STRANGERS:
-                yield place, _WHAT_BOUNDS_STRANGERS
+            case "extra_forbidden" if gone := _BOUNDED_STRANGERS.get(place):
+                yield place, gone
             case "extra_forbidden":
                 schema, below = (kind or model).model_json_schema(), place[2:] if kind else place
                 known = find_schema(schema, below[:-1]).get("properties", ())

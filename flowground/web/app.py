@@ -3,14 +3,13 @@
 import gc
 import os
 import sys
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route
 
 from flowground.api.app import create_api
 from flowground.app.runtime import Runtime, install
@@ -25,8 +24,7 @@ from flowground.web.first_load import FirstLoad, apply_colors, compose_index
 from flowground.web.open_pages import OpenSockets
 from flowground.web.origin import Proxies
 from flowground.web.process import Ending, allow_open_files, enable_malloc_trim, escape_log_lines
-from flowground.web.routes import make_page_file_routes, make_session_routes
-from flowground.web.sent_files import SentFiles, make_file_routes
+from flowground.web.routes import make_routes
 
 _AT_ROOT = frozenset({"router", "home", "sign_in", "owner_code", "public_flow"})
 """Files of pages/ without an address of their own."""
@@ -44,12 +42,7 @@ class Web:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: Started | None = None
-        sent = SentFiles(of_one=3, of_visitors=10)  # a client that does not read makes one hold some 10 MB
-        self.routes: Sequence[BaseRoute] = [
-            *make_session_routes(self.get_runtime, sent),
-            *make_file_routes(self.get_runtime, sent),
-            *make_page_file_routes(self.get_runtime, SentFiles(of_one=50, of_visitors=200)),
-        ]
+        self.routes = make_routes(self.get_runtime)
         self.middleware: Sequence[Middleware] = [Middleware(Edge, started=lambda: self._started)]
 
     def get_runtime(self) -> Runtime:
@@ -62,22 +55,15 @@ class Web:
             raise RuntimeError("the server has not started")
         return self._running
 
-    def _list_pages(self) -> Collection[str]:
-        """Addresses of pages: the names of the files of pages/, except those at `/`."""
-        return {file.stem for file in (self._folder / "pages").glob("*.py")} - _AT_ROOT
-
-    def _list_routes(self) -> Collection[str]:
-        """Our routes' addresses; of one with a parameter the part before it."""
-        paths = (route.path for route in self.routes if isinstance(route, Route))
-        return {path.partition("{")[0] for path in paths if not path.endswith("/")}
-
     def _start(self, runtime: Runtime, *, descriptors: int) -> Started:
         settings = runtime.settings
         apply_colors(settings.organization)  # before the first page is composed
+        pages = {file.stem for file in (self._folder / "pages").glob("*.py")} - _AT_ROOT
+        routes = {route.path for route in self.routes if not route.path.endswith("/")}
         return Started(
             runtime,
             api=create_api(self.get_runtime, allows_cors=settings.api.cors),
-            files=FirstLoad(compose_index(settings), pages=self._list_pages(), routes=self._list_routes()),
+            files=FirstLoad(compose_index(settings), pages=pages, routes=routes),
             sockets=OpenSockets(ConversationEndpoint(runtime), settings.limits, descriptors=descriptors),
             proxies=Proxies(settings.trusted_proxies),
         )
@@ -115,7 +101,7 @@ class Web:
             yield
         finally:
             await ending.finish()
-            started.sockets.end()
+            started.sockets.tidying.end()
             install(None)
             await runtime.close()
             restore_log_records()

@@ -53,8 +53,8 @@ def name_visitor_cookie(name: str) -> str:
     return f"{name}_visitor"
 
 
-def drop_costly_cookies(headers: RawHeaders, name: str) -> RawHeaders:
-    """The headers with at most `MOST_BYTES` of cookies, and none with a backslash.
+def drop_costly_cookies(headers: RawHeaders, name: str | None) -> RawHeaders:
+    """The headers with at most `MOST_BYTES` of cookies, and none with a backslash; without a `name` of ours, with none.
 
     Python's `http.cookies`, which Starlette calls at any route, unquotes backslashes in quadratic time: 60 kB of them
     keep the process for seconds. No cookie of ours or of Streamlit's has one.
@@ -62,17 +62,15 @@ def drop_costly_cookies(headers: RawHeaders, name: str) -> RawHeaders:
     sent = b";".join(value for key, value in headers if key == b"cookie")
     if not sent:
         return headers
+    others = [header for header in headers if header[0] != b"cookie"]
+    if name is None:
+        return others
     kept, size = [], 0
     for part in sent.split(b";") if len(sent) <= MOST_BYTES else _match_needed(name).findall(sent):
         size += len(part)
         if size <= MOST_BYTES and b"\\" not in part:
             kept.append(part.strip(b" \t"))
-    return [*drop_all_cookies(headers), (b"cookie", b"; ".join(kept))]
-
-
-def drop_all_cookies(headers: RawHeaders) -> RawHeaders:
-    """The headers for the API, which reads no cookie."""
-    return [header for header in headers if header[0] != b"cookie"]
+    return [*others, (b"cookie", b"; ".join(kept))]
 
 
 def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[SentCookies, RawHeaders]:
@@ -90,7 +88,7 @@ def take_cookies(headers: RawHeaders, name: str, *, is_secure: bool) -> tuple[Se
             others.append(f"{written}={value}" if value else written)
         elif shape.match(value):
             found.setdefault(written, value)
-    kept = drop_all_cookies(headers)
+    kept = [header for header in headers if header[0] != b"cookie"]
     if others:
         kept.append((b"cookie", "; ".join(others).encode("latin-1")))
 

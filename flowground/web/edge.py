@@ -21,12 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowground.app.runtime import Runtime
 from flowground.core.caller import Caller, PageHeader
-from flowground.core.errors import StoreUnavailable
+from flowground.core.errors import NotSignedIn, StoreUnavailable
 from flowground.ui.shims.page_messages import LONGEST_QUERY
 from flowground.web import refusal
 from flowground.web.cookies import (
     RawHeaders,
-    drop_all_cookies,
     drop_costly_cookies,
     find_caller,
     name_browser,
@@ -91,32 +90,23 @@ class Edge:
         self._started = started
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            self._started().proxies.settle(scope)
-            self._bound_cookies(scope)
-        if scope["type"] == "http":
-            try:
-                await self._serve_http(scope, receive, send)
-            except StoreUnavailable as error:
-                await refusal.explain_outage(scope, error)(scope, receive, send)
-        elif scope["type"] == "websocket":
-            try:
-                await self._serve_websocket(scope, receive, send)
-            except StoreUnavailable as error:  # only before the page is reached: the caller is unknown
-                await self._show_outage(error, scope, receive, send)
-        else:
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
-
-    def _bound_cookies(self, scope: Scope) -> None:
-        """Drops costly cookies before anything reads them: parsing some takes seconds."""
-        headers = scope["headers"]
-        if is_api(scope["path"]):
-            scope["headers"] = drop_all_cookies(headers)
-        else:
-            scope["headers"] = drop_costly_cookies(headers, self._started().runtime.settings.cookie.name)
+            return
+        started = self._started()
+        started.proxies.settle(scope)
+        name = None if is_api(scope["path"]) else started.runtime.settings.cookie.name
+        scope["headers"] = drop_costly_cookies(scope["headers"], name)
+        hide_secrets(scope)
+        if scope["type"] == "websocket":
+            await self._serve_websocket(scope, receive, send)
+            return
+        try:
+            await self._serve_http(scope, receive, send)
+        except StoreUnavailable as error:
+            await refusal.explain_outage(scope, error)(scope, receive, send)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hide_secrets(scope)
         runtime = self._started().runtime
         is_secure = is_https(scope, runtime.settings.public_url)
         send = add_headers(send, is_for_api=is_api(scope["path"]), is_secure=is_secure)
@@ -141,46 +131,38 @@ class Edge:
         await (answer or self.app)(inner, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hide_secrets(scope)
-        runtime = self._started().runtime
-        origin = find_own_origin(scope, runtime.settings.public_url)
-        is_local = origin is not None and await runtime.sign_in.is_local_mode()
-        if origin is None or (is_local and not is_from_this_computer(scope)):
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
-            return
+        runtime, sockets = self._started().runtime, self._started().sockets
+        url, name = runtime.settings.public_url, runtime.settings.cookie.name
         inner, flow = strip_flow_prefix(scope)
         is_chat = scope["path"] == CHAT_PATH
         if is_chat:
             named, is_public = read_address(scope)
             flow = named if is_public else None
-        is_secure = is_https(scope, runtime.settings.public_url)
-        sent, headers = take_cookies(_drop_ours(scope), runtime.settings.cookie.name, is_secure=is_secure)
-        caller = await find_caller(runtime, sent, is_local=is_local, shared_flow=flow)
+        sent, headers = take_cookies(_drop_ours(scope), name, is_secure=is_https(scope, url))
+        origin, outage = find_own_origin(scope, url), None
+        try:
+            is_local = origin is not None and await runtime.sign_in.is_local_mode()
+            if origin is None or (is_local and not is_from_this_computer(scope)):
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": "origin or host is not this server's"})
+                return
+            caller = await find_caller(runtime, sent, is_local=is_local, shared_flow=flow)
+        except StoreUnavailable as error:
+            # Accepted without a caller, to show the error: after a rejected socket the page only shows "reconnecting".
+            caller, outage = None, error
         if is_chat:
-            await self._started().sockets.serve_chat(scope, receive, send, caller=caller)
+            known = caller or outage or NotSignedIn("Sign in first.")
+            await sockets.serve_chat(scope, receive, send, caller=known)
             return
         added = {PageHeader.BROWSER: sent.visitor.encode(), PageHeader.ADDRESS: name_address(scope).encode()}
-        if caller is not None:
+        if outage is not None:
+            added = {PageHeader.OUTAGE: outage.message.encode("ascii", "replace")}
+        elif caller is not None:
             added |= {PageHeader.CALLER: _write_header(caller), PageHeader.PAGE: name_page_owner(caller, sent.visitor)}
         if flow is not None:
             added[PageHeader.FLOW] = flow.encode()
-        inner = {**inner, "headers": _add_page_headers(headers, added, origin)}
-        await self._started().sockets.serve_page(self.app, inner, receive, send, caller=caller)
-
-    async def _show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
-        """Accepts the socket without a caller, to show the error: after a rejected one the page only shows
-        "reconnecting"."""
-        if scope["path"] == CHAT_PATH:
-            await self._started().sockets.show_outage(error, scope, receive, send)
-            return
-        settings = self._started().runtime.settings
-        origin = find_own_origin(scope, settings.public_url)
-        inner, _ = strip_flow_prefix(scope)
-        _, headers = take_cookies(_drop_ours(scope), settings.cookie.name, is_secure=False)
-        added = {PageHeader.OUTAGE: error.message.encode("ascii", "replace")}
         inner = {**inner, "headers": _add_page_headers(headers, added, origin or "")}
-        await self._started().sockets.serve_page(self.app, inner, receive, send, caller=None)
+        await sockets.serve_page(self.app, inner, receive, send, caller=caller)
 
 
 def _drop_ours(scope: Scope) -> RawHeaders:

@@ -74,39 +74,34 @@ class FirstLoad:
         self._routes = routes
         self._files: Mapping[str, Path] = page_messages.find_files() | list_assets()
         self._kept: dict[str, asyncio.Task[bytes]] = {}
-        self._index = index.encode()
-        self._small_index = gzip.compress(self._index, _LEVEL)
-        self._index_tag = f'W/"{hashlib.sha256(self._index).hexdigest()[:20]}"'
+        self._small_index = gzip.compress(index.encode(), _LEVEL)
+        self._index_tag = f'W/"{hashlib.sha256(index.encode()).hexdigest()[:20]}"'
 
     async def find_answer(self, scope: Scope) -> Response | None:
         """The answer; None for an address that is served elsewhere."""
         path: str = scope["path"]
         if scope["method"] in ("GET", "HEAD"):
             headers = Headers(scope=scope)
-            if path in self._files:
-                return await self._answer_file(path, headers)
-            if paths.is_page(path, self._pages):
-                return self._answer_index(headers)
+            if path in self._files or paths.is_page(path, self._pages):
+                return await self._answer(path, headers)
             if path in _AT_ROOT:
                 return RedirectResponse("/")
         return explain_missing(scope) if paths.is_nowhere(path, self._routes) else None
 
-    def _answer_index(self, headers: Headers) -> Response:
-        is_small = takes_gzip(headers)
-        about = _describe(self._index_tag, _ASK_AGAIN, is_small=is_small)
-        if _has_already(headers, self._index_tag):
-            return Response(status_code=304, headers=about)
-        body = self._small_index if is_small else self._index
-        return Response(body, headers=about, media_type="text/html")
-
-    async def _answer_file(self, path: str, headers: Headers) -> Response:
-        tag, kind = f'W/"{path.rpartition("/")[2]}"', _KINDS[self._files[path].suffix]
-        is_text = page_messages.is_text(self._files[path])
+    async def _answer(self, path: str, headers: Headers) -> Response:
+        """The file at the path, else the index."""
+        file = self._files.get(path)
+        tag = f'W/"{path.rpartition("/")[2]}"' if file else self._index_tag
+        is_text = file is None or page_messages.is_text(file)
         is_small = is_text and takes_gzip(headers)
-        about = _describe(tag, _FOR_GOOD, is_small=is_small)
-        if _has_already(headers, tag):
+        # The tag is weak: the file is the same, compressed or not.
+        about = {"cache-control": _FOR_GOOD if file else _ASK_AGAIN, "etag": tag, "vary": "Accept-Encoding"}
+        if is_small:
+            about["content-encoding"] = "gzip"
+        if tag in headers.get("if-none-match", ""):
             return Response(status_code=304, headers=about)
-        body = await self._read(path)
+        body = await self._read(path) if file else self._small_index
+        kind = _KINDS[file.suffix] if file else "text/html"
         if is_text and not is_small:
             pieces = iter(partial(gzip.GzipFile(fileobj=BytesIO(body)).read, _PIECE_BYTES), b"")
             return StreamingResponse(pieces, headers=about, media_type=kind)
@@ -135,16 +130,6 @@ def takes_gzip(headers: Headers) -> bool:
         if name.strip() in ("gzip", "*"):
             return options.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False
-
-
-def _has_already(headers: Headers, tag: str) -> bool:
-    return tag in headers.get("if-none-match", "")
-
-
-def _describe(tag: str, kept: str, *, is_small: bool) -> dict[str, str]:
-    """Headers of the answer. `tag` is weak: the file is the same, compressed or not."""
-    about = {"cache-control": kept, "etag": tag, "vary": "Accept-Encoding"}
-    return about | {"content-encoding": "gzip"} if is_small else about
 
 
 def apply_colors(organization: OrganizationSettings) -> None:

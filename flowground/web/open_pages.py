@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowground.core.caller import Caller, Owner
-from flowground.core.errors import FlowgroundError, NotSignedIn, StoreUnavailable
+from flowground.core.errors import FlowgroundError
 from flowground.settings.limits import Limits
 from flowground.ui.conversation.socket import ConversationEndpoint, SocketEnds, TooManyOpen, refuse_socket
 from flowground.ui.shims.page_messages import SMALLEST
@@ -255,17 +255,13 @@ class OpenSockets:
         self._chats = Places(**bounds, idle=limits.request_seconds)
         self._page_turns, self._chat_turns = GuestTurns(*GUEST_PAGES), GuestTurns(*_GUEST_FRAMES)
         self._reads: WeakValueDictionary[Owner, Pace] = WeakValueDictionary()
-        self._tidying = MemoryTrimmer()
-
-    def end(self) -> None:
-        """Cancels all background work."""
-        self._tidying.end()
+        self.tidying = MemoryTrimmer()
 
     async def serve_page(
         self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None
     ) -> None:
         """Runs `app` for one page until it is closed."""
-        with self._tidying.record_page():
+        with self.tidying.record_page():
             if caller is None or caller.kind == "visitor":
                 page = OpenSocket(scope, receive, send, largest=SMALLEST, turns=self._page_turns)
                 place, why = self.pages.hold_for_guest(page), _TOO_MANY
@@ -279,12 +275,12 @@ class OpenSockets:
                     await _accept(receive, send)
                     await page.close(1013, why)
 
-    async def serve_chat(self, scope: Scope, receive: Receive, send: Send, *, caller: Caller | None) -> None:
-        """The socket of one conversation, until it is closed."""
+    async def serve_chat(self, scope: Scope, receive: Receive, send: Send, *, caller: Caller | FlowgroundError) -> None:
+        """The socket of one conversation, until it is closed; without a caller it says why."""
         await _accept(receive, send)
         make = partial(OpenSocket, scope, receive, send, kind="text")
-        if caller is None:
-            await _refuse(make(largest=SMALLEST), NotSignedIn("Sign in first."))
+        if isinstance(caller, FlowgroundError):
+            await refuse_socket(_make_ends(make(largest=SMALLEST)), caller)
             return
         if caller.kind == "visitor":
             chat = make(largest=self._message_bytes, turns=self._chat_turns)
@@ -296,12 +292,7 @@ class OpenSockets:
             if has_place:
                 await self._converse(scope, chat, caller)
             else:
-                await _refuse(chat, TooManyOpen())
-
-    async def show_outage(self, error: StoreUnavailable, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the error and closes: the caller could not be found out."""
-        await _accept(receive, send)
-        await _refuse(OpenSocket(scope, receive, send, largest=SMALLEST, kind="text"), error)
+                await refuse_socket(_make_ends(chat), TooManyOpen())
 
     async def _converse(self, scope: Scope, chat: OpenSocket, caller: Caller) -> None:
         flow, is_public = read_address(scope)
@@ -317,11 +308,6 @@ class OpenSockets:
 async def _accept(receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "websocket.accept"})
-
-
-async def _refuse(chat: OpenSocket, error: FlowgroundError) -> None:
-    """Sends the error and closes the socket, from which nothing is read."""
-    await refuse_socket(_make_ends(chat), error)
 
 
 def _make_ends(chat: OpenSocket) -> SocketEnds:

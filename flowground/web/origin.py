@@ -239,11 +239,5 @@ def _read_host_name(host: str) -> str:
 
 @lru_cache(maxsize=256)
 def _is_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    address = _read_ip(name)
+    return name == "localhost" or (address is not None and address.is_loopback)

@@ -51,40 +51,35 @@ NOT_SERVED = JSONResponse({"detail": "Not Found"}, 404)
 
 def explain_local_mode(scope: Scope) -> Response:
     """403 for a visitor from another computer while there is no account: a page for browsers, JSON for programs."""
-    if _wants_page(scope):
-        return HTMLResponse(_write_page(_TITLE, _SENTENCE), 403)
-    return JSONResponse({"detail": f"{_TITLE}. {_SENTENCE}", "code": "local_mode"}, 403)
+    plain = JSONResponse({"detail": f"{_TITLE}. {_SENTENCE}", "code": "local_mode"}, 403)
+    return _explain(scope, plain, _TITLE, _SENTENCE, way_out="")
 
 
 def explain_missing(scope: Scope) -> Response:
     """404, the same for everybody, whoever they are."""
-    return HTMLResponse(_write_page(*_MISSING, way_out=_WAY_OUT), 404) if _wants_page(scope) else NOT_SERVED
+    return _explain(scope, NOT_SERVED, *_MISSING)
 
 
 def explain_long_address(scope: Scope) -> Response:
     """414 for a page's address that is too long: its socket would be ignored, and the page would wait for ever."""
-    if _wants_page(scope):
-        return HTMLResponse(_write_page(*_TOO_LONG, way_out=_WAY_OUT), 414)
-    return JSONResponse({"detail": f"{_TOO_LONG[0]}."}, 414)
+    return _explain(scope, JSONResponse({"detail": f"{_TOO_LONG[0]}."}, 414), *_TOO_LONG)
 
 
 def explain_outage(scope: Scope, error: StoreUnavailable) -> Response:
     """The answer while the database, which knows who asks, is not available."""
-    response = answer_error(error)
-    if not _wants_page(scope):
-        return response
-    page = _write_page("Not available at the moment", error.full_message)
-    return HTMLResponse(page, response.status_code, headers={"retry-after": response.headers["retry-after"]})
+    plain = answer_error(error)
+    response = _explain(scope, plain, "Not available at the moment", error.full_message, way_out="")
+    response.headers["retry-after"] = plain.headers["retry-after"]
+    return response
 
 
-def _wants_page(scope: Scope) -> bool:
-    return "text/html" in Headers(scope=scope).get("accept", "") and not is_api(scope["path"])
-
-
-def _write_page(title: str, sentence: str, *, way_out: str = "") -> str:
-    """A page in the organization's colours."""
+def _explain(scope: Scope, plain: Response, title: str, sentence: str, *, way_out: str = _WAY_OUT) -> Response:
+    """A page in the organization's colours for browsers, and `plain` for programs and the API."""
+    if "text/html" not in Headers(scope=scope).get("accept", "") or is_api(scope["path"]):
+        return plain
     paints = {
         word: f"light-dark({page_messages.read_color('light', name)}, {page_messages.read_color('dark', name)})"
         for word, name in _PAINTS.items()
     }
-    return _PAGE.format(title=escape(title), sentence=escape(sentence), way_out=way_out, **paints)
+    page = _PAGE.format(title=escape(title), sentence=escape(sentence), way_out=way_out, **paints)
+    return HTMLResponse(page, plain.status_code)

@@ -11,14 +11,14 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from flowground.access import account
-from flowground.api.files import send_file
+from flowground.api.files import drop_file, send_file
 from flowground.api.incoming import read_pieces
 from flowground.app import knowledge_admin
 from flowground.app.runtime import Runtime
-from flowground.core.caller import Caller, Owner
+from flowground.core.caller import Owner
 from flowground.core.errors import NotSignedIn, RequestError
 from flowground.core.media_types import IMAGES
 from flowground.runs.files import FileGone, FileOffer, too_large_error
@@ -29,34 +29,51 @@ from flowground.store.runs.files import StoredFile
 from flowground.web.cookies import SentCookies, drop_cookie, read_cookies, set_cookie
 from flowground.web.origin import name_address
 from flowground.web.refusal import explain_missing
-from flowground.web.sent_files import NOT_OURS, SentFiles, answer_page, refuse, require_caller
+from flowground.web.sent_files import NOT_OURS, Handle, SentFiles, answer_page, refuse, require_caller, send_chat
 
 _TICKET_BYTES = 4_096
 _NO_STORE = {"cache-control": "no-store"}
 _DISPOSITION = 'attachment; filename="flowground-my-data.json"'
 
 
-def make_page_file_routes(runtime: Callable[[], Runtime], sent: SentFiles) -> list[BaseRoute]:
-    """Routes for files. From a shareable playground they have `&flow=…&at=public`.
+class _Ticket(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    ticket: str = Field(min_length=16, max_length=256)
+
+
+def make_routes(runtime: Callable[[], Runtime]) -> list[Route]:
+    """All routes of pages; `/public_flow` without a flow leads home. From a shareable playground those for files and
+    the export have `&flow=…&at=public`.
 
     `POST /file/upload?flow=…&name=…`, `GET /file/download?id=…`, `GET /file/image?id=…`, `POST /file/delete?id=…`, and
-    `POST /file/knowledge?flow=…&knowledge=…&name=…`, without `flow` for knowledge that all flows share.
+    `POST /file/knowledge?flow=…&knowledge=…&name=…`, without `flow` for knowledge that all flows share;
+    `GET /export/chat?flow=…&session=…&as=markdown` (or `json`); POST /session/start and /session/end, GET
+    /session/my-data.
     """
-
-    show, download = partial(_send, sent=sent, is_shown=True), partial(_send, sent=sent, is_shown=False)
+    exports = SentFiles(of_one=3, of_visitors=10)  # a client that does not read makes one hold some 10 MB
+    shown = SentFiles(of_one=50, of_visitors=200)
+    handles: dict[tuple[str, str], Handle] = {
+        ("POST", "/file/upload"): _add_file,
+        ("POST", "/file/knowledge"): _add_to_knowledge,
+        ("GET", "/file/download"): partial(_send, sent=shown, is_shown=False),
+        ("GET", "/file/image"): partial(_send, sent=shown, is_shown=True),
+        ("POST", "/file/delete"): _delete,
+        ("GET", "/export/chat"): partial(send_chat, sent=exports),
+        ("POST", "/session/start"): _start,
+        ("POST", "/session/end"): _end,
+        ("GET", "/session/my-data"): partial(_send_my_data, sent=exports),
+    }
+    home = RedirectResponse("/")
     return [
-        Route("/file/upload", partial(answer_page, runtime, _add_file), methods=["POST"]),
-        Route("/file/knowledge", partial(answer_page, runtime, _add_to_knowledge), methods=["POST"]),
-        Route("/file/download", partial(answer_page, runtime, download), methods=["GET"]),
-        Route("/file/image", partial(answer_page, runtime, show), methods=["GET"]),
-        Route("/file/delete", partial(answer_page, runtime, _delete), methods=["POST"]),
+        *(Route(at, partial(answer_page, runtime, handle), methods=[way]) for (way, at), handle in handles.items()),
+        *(Route(at, home, methods=["GET"]) for at in ("/public_flow", "/public_flow/")),
     ]
 
 
 async def _add_file(runtime: Runtime, request: Request) -> Response:
     """Stores a file for a message, for at most a day until a message has it; answers with its facts."""
     asked = request.query_params
-    caller = await _find_caller(runtime, request)
+    caller = await require_caller(runtime, request)
     wired = await runtime.access.open_flow(caller, asked.get("flow", ""))
     unseen = None if may_see_images(wired, runtime.models) else NO_IMAGES
     offer = FileOffer(
@@ -86,13 +103,13 @@ def _describe(file: StoredFile) -> Response:
 
 def _read_body(runtime: Runtime, request: Request, owner: Owner, of_flow: int | None = None) -> AsyncIterator[bytes]:
     most, max_wait = runtime.files.find_limit(owner, of_flow), runtime.settings.limits.request_seconds
-    return read_pieces(request, limit=most, max_wait=max_wait, too_large=partial(too_large_error, most))
+    return read_pieces(request, limit=most, max_wait=max_wait, too_large=too_large_error(most))
 
 
 async def _send(runtime: Runtime, request: Request, *, sent: SentFiles, is_shown: bool) -> Response:
     file = await _find_file(runtime, request)
-    if file is None or (is_shown and file.reference.media_type not in IMAGES):
-        return explain_missing(request.scope)
+    if is_shown and file.reference.media_type not in IMAGES:
+        raise FileGone(file.reference.name)
 
     async def begin() -> Response:
         try:
@@ -104,44 +121,20 @@ async def _send(runtime: Runtime, request: Request, *, sent: SentFiles, is_shown
 
 
 async def _delete(runtime: Runtime, request: Request) -> Response:
-    file = await _find_file(runtime, request)
-    if file is None:
-        return explain_missing(request.scope)
-    await runtime.store.write(files.delete_file, key=file.reference.id, owners=[file.owner])
-    runtime.forget_files()
+    await drop_file(runtime, await _find_file(runtime, request))
     return JSONResponse({"deleted": True}, headers=_NO_STORE)
 
 
-async def _find_caller(runtime: Runtime, request: Request) -> Caller:
-    """The caller; a visitor only from a shareable playground. Raises NotSignedIn."""
-    asked = request.query_params
-    shared = asked.get("flow", "") if asked.get("at") == "public" else None
-    return await require_caller(runtime, request, shared_flow=shared)
-
-
-async def _find_file(runtime: Runtime, request: Request) -> StoredFile | None:
-    """A file of the caller, or of a member's programs; None if there is none. Raises NotSignedIn."""
-    caller = await _find_caller(runtime, request)
+async def _find_file(runtime: Runtime, request: Request) -> StoredFile:
+    """A file of the caller, or of a member's programs. Raises NotSignedIn, FileGone."""
+    caller = await require_caller(runtime, request)
     owners = [str(caller.owner)]
     if caller.kind == "member":
         owners = list_owners(caller.id)
-    return await runtime.store.read(files.find_file, key=request.query_params.get("id", ""), owners=owners)
-
-
-class _Ticket(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    ticket: str = Field(min_length=16, max_length=256)
-
-
-def make_session_routes(runtime: Callable[[], Runtime], sent: SentFiles) -> list[BaseRoute]:
-    """POST /session/start and /session/end, GET /session/my-data; and /public_flow without a flow, which leads home."""
-    return [
-        Route("/session/start", partial(answer_page, runtime, _start), methods=["POST"]),
-        Route("/session/end", partial(answer_page, runtime, _end), methods=["POST"]),
-        Route("/session/my-data", partial(answer_page, runtime, partial(_send_my_data, sent=sent)), methods=["GET"]),
-        Route("/public_flow", _go_home),
-        Route("/public_flow/", _go_home),
-    ]
+    key = request.query_params.get("id", "")
+    if file := await runtime.store.read(files.find_file, key=key, owners=owners):
+        return file
+    raise FileGone(key)
 
 
 async def _start(runtime: Runtime, request: Request) -> Response:
@@ -194,13 +187,9 @@ async def _end_sign_ins(runtime: Runtime, sent: SentCookies) -> None:
             await runtime.sign_in.revoke(caller.sign_in_id)
 
 
-async def _go_home(_: Request) -> Response:
-    return RedirectResponse("/")
-
-
 async def _read_ticket(request: Request, *, seconds: float) -> str | None:
     """The ticket in the body; None for another body, or if it does not come in time."""
-    too_large = partial(too_large_error, _TICKET_BYTES)
+    too_large = too_large_error(_TICKET_BYTES)
     try:
         async with asyncio.timeout(seconds):
             pieces = read_pieces(request, limit=_TICKET_BYTES, max_wait=seconds, too_large=too_large)

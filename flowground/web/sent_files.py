@@ -8,13 +8,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from flowground.api.errors import answer_error
@@ -23,6 +21,7 @@ from flowground.core.caller import SESSION_ID_CHARS, Caller, Owner
 from flowground.core.citations import describe_kept, name_place, split_cited
 from flowground.core.errors import FlowgroundError, FlowNotFound, NotSignedIn, StoreUnavailable
 from flowground.core.messages import join_surrogates
+from flowground.runs.files import FileGone
 from flowground.store.runs import transcripts
 from flowground.store.runs.records import StoredMessage, find_sender_name, list_file_names
 from flowground.store.runs.transcripts import ChatHead
@@ -164,13 +163,6 @@ def _make_name(title: str) -> str:
     return re.sub(r"[\W_]+", "-", join_surrogates(title)).strip("-")[:_NAME_CHARS].strip("-") or "chat"
 
 
-def make_file_routes(runtime: Callable[[], Runtime], sent: "SentFiles") -> list[BaseRoute]:
-    """`GET /export/chat?flow=…&session=…&as=markdown` (or `json`); `&at=public` from a shareable playground."""
-
-    send = partial(_send_chat, sent=sent)
-    return [Route("/export/chat", partial(answer_page, runtime, send), methods=["GET"])]
-
-
 class SentFiles:
     """Counts files that this process is sending: at most `of_one` at once to one owner, or to visitors of one address;
     and `of_visitors` to all visitors."""
@@ -220,11 +212,12 @@ class _CountedFile(Response):
             self._sending += Counter()
 
 
-async def require_caller(runtime: Runtime, request: Request, *, shared_flow: str | None = None) -> Caller:
-    """The caller with their present role. Raises NotSignedIn."""
-    sent = read_cookies(request.scope, runtime.settings)
-    is_local = await runtime.sign_in.is_local_mode()
-    caller = await find_caller(runtime, sent, is_local=is_local, shared_flow=shared_flow)
+async def require_caller(runtime: Runtime, request: Request) -> Caller:
+    """The caller with their present role; a visitor only from a shareable playground. Raises NotSignedIn."""
+    asked = request.query_params
+    shared = asked.get("flow", "") if asked.get("at") == "public" else None
+    sent, is_local = read_cookies(request.scope, runtime.settings), await runtime.sign_in.is_local_mode()
+    caller = await find_caller(runtime, sent, is_local=is_local, shared_flow=shared)
     if caller is None:
         raise NotSignedIn("Sign in first.")
     return await runtime.access.recheck(caller)
@@ -256,7 +249,7 @@ async def answer_page(runtime: Callable[[], Runtime], handle: Handle, request: R
         return await handle(runtime(), request)
     except NotSignedIn:
         return refuse("Sign in first.")
-    except FlowNotFound:
+    except (FlowNotFound, FileGone):
         return explain_missing(request.scope)
     except ClientDisconnect:
         return Response(status_code=499)
@@ -266,7 +259,7 @@ async def answer_page(runtime: Callable[[], Runtime], handle: Handle, request: R
         return answer_error(error)
 
 
-async def _send_chat(runtime: Runtime, request: Request, *, sent: SentFiles) -> Response:
+async def send_chat(runtime: Runtime, request: Request, *, sent: SentFiles) -> Response:
     """Sends a conversation. The 404 is the same for an unknown one, another person's, and a closed flow."""
     how = next((name for name in get_args(FileFormat) if name == request.query_params.get("as")), None)
     file = await _find_file(runtime, request)
@@ -281,7 +274,7 @@ async def _find_file(runtime: Runtime, request: Request) -> ChatFile | None:
     """The conversation of the query; None if the caller has no such one. Raises NotSignedIn, FlowNotFound."""
     asked = request.query_params
     flow, session, is_public = asked.get("flow", ""), asked.get("session", ""), asked.get("at") == "public"
-    caller = await require_caller(runtime, request, shared_flow=flow if is_public else None)
+    caller = await require_caller(runtime, request)
     wired = await runtime.access.open_flow(caller, flow)
     owner = str(caller.owner)
     found = await runtime.store.read(

@@ -25,14 +25,15 @@ from flowground.api.errors import answer_error, log_unexpected
 from flowground.api.incoming import ApiRequest, RunBody
 from flowground.api.snippets import (
     CONVERSATION,
+    DESCRIPTION,
     LANGUAGES,
+    UPLOADS,
     Mode,
     Shell,
     SnippetRequest,
     find_starter,
     remembers,
     write_answer,
-    write_description_url,
     write_export_line,
     write_markdown,
 )
@@ -206,7 +207,7 @@ def _render_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> 
         says = (
             "Before it calls some of its tools, this flow asks the person whose token it is. Such a run waits: a plain "
             "answer is 202, and a stream says `waiting`, with `call` and `digest`. "
-            f"`POST {request.runs_url}/{{run_id}}/decisions` takes them with "
+            f"`POST {request.find_url('/api/v1/runs')}/{{run_id}}/decisions` takes them with "
             '`"decision": "once"` or `"refuse"`, and the run goes on. '
             "*Try it* asks nobody, so such a call is refused there: try it in the chat."
         )
@@ -258,7 +259,8 @@ def _render_options(
     if asked.takes_files and not asked.files:
         says = (
             "This flow takes files: `--file NAME` in Python, the name behind the message in JavaScript. For cURL, "
-            f'upload one with `--form file=@NAME` to `{asked.upload_url}`, and send its `id` as `"files": ["ID"]`.'
+            f"upload one with `--form file=@NAME` to `{asked.find_url(UPLOADS)}`, and send its `id` as "
+            '`"files": ["ID"]`.'
         )
         st.caption(f":material/attach_file: {says}")
     # No text for PowerShell uploads files.
@@ -339,7 +341,7 @@ def _render_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> N
             _render_numbers(_read_last_day(wired.id))
             if feedback.may_read(runtime.get().access, caller, wired):
                 st.page_link(browser.USAGE, label="Usage", query_params={"flow": wired.id}, width="content")
-    described = write_description_url(request.base_url)
+    described = request.find_url(DESCRIPTION)
     # Keep this sentence in step with docs/api.md.
     st.caption(f"[OpenAPI spec]({described}). OpenAI-compatible endpoints are not available yet.")
     key = f"api:markdown:{wired.id}"
