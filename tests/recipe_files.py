@@ -13,8 +13,6 @@ from flowground.core.values import ValueKind
 class Shout(Component):
     """The text in capitals, with a mark behind it."""
 
-    type_name: ClassVar[str] = "Shout"
-    title: ClassVar[str] = "Shout"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
     waits: ClassVar[bool] = False
 

@@ -5,6 +5,7 @@ An organization in this process, whose people are in the database: an author own
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     look is under way, which may have passed the file before it was changed."""
     monkeypatch.setattr(loader, "_LOOK_EVERY", 0)
     monkeypatch.setattr(loader, "_LOOK_WAIT", 60)
-    monkeypatch.setattr(loader.Catalogue, "_look_alone", loader.Catalogue._look_in_turn)
+    monkeypatch.setattr(loader.Catalogue, "_look_alone", partialmethod(loader.Catalogue._look_alone, waits=True))
 
 
 async def start_turn(runtime: Runtime, caller: Caller, address: str, request: RunRequest) -> LiveTurn:

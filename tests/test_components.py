@@ -142,7 +142,7 @@ def test_every_component_class_stands_in_the_table() -> None:
     for module in pkgutil.iter_modules(components.__path__, f"{components.__name__}."):
         names = vars(importlib.import_module(module.name)).values()
         found |= {item for item in names if isinstance(item, type) and issubclass(item, Component)}
-    assert {kind for kind in found if "type_name" in vars(kind)} == set(COMPONENTS.values())
+    assert {kind for kind in found if "outputs" in vars(kind)} == set(COMPONENTS.values())
 
 
 class ScriptedModels:
@@ -264,13 +264,12 @@ def test_what_a_model_may_set_and_what_no_reference_fills() -> None:
     """Who else may set a field is said in docs/components.md, which is compared."""
     every = [(kind.type_name, field) for kind in COMPONENTS.values() for field in list_types(kind).values()]
     assert [f"{name}.{field.name}" for name, field in every if field.model_may_set] == [
-        "Recall.search_query", "StoreMessage.message",
-        "RunFlow.input_value", "Agent.input_value", "Calculator.expression", "CurrentDate.timezone",
-        "Retrieve.search_query", "URL.urls", "WebSearch.query", "SQL.query",
+        "Calculator.expression", "CurrentDate.timezone", "Recall.search_query", "StoreMessage.message",
+        "RunFlow.input_value", "Agent.input_value", "Retrieve.search_query", "URL.urls", "WebSearch.query", "SQL.query",
     ]  # fmt: skip
     assert [f"{name}.{field.name}" for name, field in every if field.is_text and not field.takes_references] == [
         "ChatInput.sender_name", "ChatOutput.sender_name",
-        "LanguageModel.model", "SmartRouter.model", "SmartRouter.default_route", "StructuredOutput.model",
-        "StructuredOutput.schema_name", "RunFlow.flow", "ForEach.flow", "Agent.model", "Retrieve.knowledge",
+        "LanguageModel.model", "StructuredOutput.model", "StructuredOutput.schema_name",
+        "SmartRouter.model", "SmartRouter.default_route", "RunFlow.flow", "ForEach.flow", "Agent.model", "Retrieve.knowledge",
         "APIRequest.url_input", "SQL.database", "SQL.query", "PythonFunction.function", "MCP.server",
     ]  # fmt: skip

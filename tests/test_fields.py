@@ -18,8 +18,8 @@ from streamlit.testing.v1 import AppTest
 
 from flowground.app import runtime
 from flowground.components import COMPONENTS
-from flowground.components.base import LONGEST_TEXT, Component, Context, Output, declare
-from flowground.components.io import Kind, OutputComponent
+from flowground.components.base import LONGEST_TEXT, Component, Context, Kind, Output, declare
+from flowground.components.io import OutputComponent
 from flowground.core.caller import LOCAL_OWNER, RunRequest
 from flowground.core.errors import TweaksRefused
 from flowground.core.values import ValueKind
@@ -278,7 +278,7 @@ class Locked(OutputComponent):
     type_name: ClassVar[str] = "Locked"
     title: ClassVar[str] = "Locked"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
-    kind: ClassVar[Kind] = "text"
+    output_kind: ClassVar[Kind] = "text"
 
     key: str = declare("", "Key", "A key.", secret=True)
     input_value: str = declare("", "Text", "What is passed on.")

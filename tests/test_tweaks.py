@@ -83,7 +83,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"Second": {"max_tokens": float("inf")}}, f"{TOKENS} Infinity."),
     ({"Second": {"system_message": 5}}, "`Second.system_message` is text, not 5."),
     ({"Second": {"stream": "maybe"}}, '`Second.stream` is true or false, not "maybe".'),
-    ({"Prompt": {"template": "{newvar}"}}, "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside the"),
+    ({"Prompt": {"template": "{newvar}"}}, "Prompt: Nobody gives the variable `{newvar}`: give `newvar: …` beside it"),
     ({"Prompt": {"template": "x" * 256_001}}, "`Prompt.template` has 256,001 characters; 256,000 is the limit."),
 ]
 

@@ -11,8 +11,8 @@ from typing import ClassVar
 import pytest
 
 from flowground.components import COMPONENTS
-from flowground.components.base import Component, declare
-from flowground.components.io import Kind, OutputComponent
+from flowground.components.base import Component, Kind, declare
+from flowground.components.io import OutputComponent
 from flowground.components.models import LanguageModel
 from flowground.components.template import parse_template
 from flowground.core.errors import FlowError
@@ -98,7 +98,7 @@ class Locked(OutputComponent):
     type_name: ClassVar[str] = "Locked"
     title: ClassVar[str] = "Locked"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"text": "text"}
-    kind: ClassVar[Kind] = "text"
+    output_kind: ClassVar[Kind] = "text"
 
     key: str = declare("", "Key", "A key.", secret=True, min_length=3)
     input_value: str = ""
@@ -186,8 +186,8 @@ SHORT = {
         ('CHAT\nB: {MODEL, model: "${A}"}', "3:52: `model` of LanguageModel is protected: … no reference can fill it."),
         ('A: {INPUT "my ${env:KEY}"}', "2:41: `${env:…}` is read in … ChatInput is none."),
         ('A: {PROMPT "Hi {name} and {x}", nmae: a, x: b}', "2:35: Nobody gives the variable … (did you mean nmae?)"),
-        ('A: {PROMPT "Hi", name: a}', "2:37: `name` is no variable of the template."),
-        ('A: {PROMPT "Hi {type}"}', "2:35: `{type}` cannot be a variable: … of every component."),
+        ('A: {PROMPT "Hi", name: a}', "2:37: `name` is no field and no variable here."),
+        ('A: {PROMPT "Hi {type}"}', "2:35: `{type}` cannot be a variable: … of the component."),
         ('A: {type: MessageHistory, template: "{who}: {text}"}', "2:40: A message has no `{who}`."),
         (
             'A: {PROMPT "{b}", b: "${B}"}\nB: {PROMPT "{a}", a: "x ${A}"}',

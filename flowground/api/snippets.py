@@ -27,7 +27,7 @@ from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from flowground.components.base import INPUT
-from flowground.components.io import InputComponent, output_kind
+from flowground.components.io import InputComponent
 from flowground.components.knowledge import Retrieve
 from flowground.core.caller import InputType, OutputType, RunRequest
 from flowground.core.errors import RequestError
@@ -224,13 +224,13 @@ class SnippetRequest:
         inputs = {
             name: item.input_value
             for name, item in wired.components.items()
-            if isinstance(item, InputComponent) and item.kind == input_type
+            if isinstance(item, InputComponent) and item.input_kind == input_type
         }
         tweaked, kept = _take_input(self.tweaks, {*inputs, *(wired.display_names[name] for name in inputs)})
         own = next(filter(None, inputs.values()), None)
         message_text = next((text for text in (tweaked, message, own) if text is not None), find_starter(wired))
         kept |= _fill_missing(wired, RunRequest(message_text, input_type, tweaks=kept))
-        answers = [name for name in wired.outputs if output_kind(wired.components[name]) == output_type]
+        answers = [name for name in wired.outputs if wired.components[name].output_kind == output_type]
         shown = [reference for name in answers for reference in wired.shows.get(name, ())]
         return replace(
             self,

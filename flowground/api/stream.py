@@ -12,7 +12,6 @@ from flowground.api.errors import find_run_id, find_status, find_wait, log_unexp
 from flowground.api.incoming import ApiRequest
 from flowground.api.wire import LONG, Wire, write_pieces, write_simple, write_time
 from flowground.app.live_turns import ReplayedFlow
-from flowground.components.io import output_kind
 from flowground.core.errors import ComponentFailed, FlowgroundError, TweaksRefused
 from flowground.core.events import (
     ActionLog,
@@ -188,7 +187,7 @@ class Frames:
     def _finish(self, event: TurnFinished) -> Iterator[EncodedEvent | None]:
         wire = self._wire
         answered = [name for name in wire.turn.answer_ids if name in event.results]
-        chats = [name for name in answered if output_kind(self.wired.components[name]) == "chat"]
+        chats = [name for name in answered if self.wired.components[name].output_kind == "chat"]
         if self._is_simple:
             yield from (None for _ in chats)
             yield _write_event("end", write_simple(self.wired, event))

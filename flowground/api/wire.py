@@ -11,7 +11,6 @@ from typing import Any, AnyStr
 
 from flowground.api.incoming import ApiRequest
 from flowground.app.live_turns import ReplayedFlow
-from flowground.components.io import input_kind, output_kind
 from flowground.core.caller import RunRequest
 from flowground.core.citations import NumberedPassage, describe_passages
 from flowground.core.events import (
@@ -163,7 +162,7 @@ class Wire:
 
     def _write_output(self, item: OutputResult, end: TurnFinished) -> Json:
         component = self.wired.components[item.component_id]
-        is_chat = "chat" in (output_kind(component), input_kind(component))
+        is_chat = "chat" in (component.output_kind, component.input_kind)
         return self._write_chat_output(item, end) if is_chat else self._write_text_output(item)
 
     def _write_chat_output(self, item: OutputResult, end: TurnFinished) -> Json:
@@ -182,7 +181,7 @@ class Wire:
 
     def _write_text_output(self, item: OutputResult) -> Json:
         component = self.wired.components[item.component_id]
-        key, is_message = next(iter(component.outputs)), "text" in (output_kind(component), input_kind(component))
+        key, is_message = next(iter(component.outputs)), "text" in (component.output_kind, component.input_kind)
         return {
             "results": {"text": _write_text_message(item.text, self.turn)} if is_message else {},
             "artifacts": {key: {"repr": item.text, "raw": item.text, "type": "text"} | write_citations(item.citations)},

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from pydantic import Field as PydanticField
 
-from flowground.components.base import Context, Mistake, Output, Tool, ToolComponent, declare, declare_model
+from flowground.components.base import AsksModel, Context, Mistake, Output, Tool, ToolComponent, declare
 from flowground.components.connectors import CANNOT_BE_USED
 from flowground.components.models import ask_for_json, ask_model, find_schema_mistake, read_json, read_schema
-from flowground.components.shown_files import ShownMessage, declare_files, show_files
+from flowground.components.shown_files import declare_files, show_files
 from flowground.core.messages import Message, ToolCall, ToolResult, Usage, sum_usage
 from flowground.core.values import FileReference, ValueKind
 from flowground.providers.base import Completion, ModelCall
@@ -54,7 +54,7 @@ class ToolUse(BaseModel):
     )
 
 
-class Agent(ToolComponent):
+class Agent(ToolComponent, AsksModel):
     """The answer of a model that may call tools on its way: other components of the file.
 
     The last time that it is asked it may call no tool; without a text then, a sentence is the answer. With
@@ -62,13 +62,9 @@ class Agent(ToolComponent):
     component fails.
     """
 
-    type_name: ClassVar[str] = "Agent"
-    title: ClassVar[str] = "Agent"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"response": "text"}
-    calls_out: ClassVar[bool] = True
     streams: ClassVar[bool] = True
 
-    model: str | None = declare_model()
     system_prompt: str = declare(
         "You are a helpful assistant that can use tools to answer questions.",
         "Agent Instructions",
@@ -130,9 +126,6 @@ class Agent(ToolComponent):
     def list_outputs(self) -> Mapping[str, ValueKind]:
         return self.outputs if self._schema is None else {**self.outputs, _DATA: "data"}
 
-    def list_models(self) -> tuple[str | None, ...]:
-        return (self.model,)
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """Wrong entries of `tools`, and a wrong schema."""
         if self._wrong_schema:
@@ -158,7 +151,7 @@ class _AgentRun:
         self._failures: Counter[tuple[str, str]] = Counter()
         self._texts: list[str] = []
         self._usage: Usage | None = None
-        self._shown = ShownMessage("")
+        self._unseen: tuple[str, ...] = ()
 
     async def run(self) -> Output:
         messages = await self._begin()
@@ -180,7 +173,7 @@ class _AgentRun:
             self._usage,
             end.finish_reason,
             note=" ".join(self._missing),
-            unseen=(*self._shown.unseen, *([_WITHOUT] if self._missing else [])),
+            unseen=(*self._unseen, *([_WITHOUT] if self._missing else [])),
         )
 
     async def _begin(self) -> tuple[Message, ...]:
@@ -188,19 +181,12 @@ class _AgentRun:
         self._tools = {tool.spec.name: tool for tool in await self._context.list_tools()}
         texts = (tool.spec.description for tool in self._tools.values())
         self._missing = dict.fromkeys(one[len(CANNOT_BE_USED) :] for one in texts if one.startswith(CANNOT_BE_USED))
-        history = await self._context.history.read(agent.n_messages) if agent.n_messages else ()
-        system = (Message("system", agent.system_prompt),) if agent.system_prompt else ()
         provider, model = self._context.models.resolve(agent.model)
-        self._shown = await show_files(
-            self._context,
-            provider.takes(model),
-            agent.input_value,
-            agent.files,
-            history=history,
-            before=len(agent.system_prompt),
-            max_tokens=agent.max_tokens,
+        shown = agent.system_prompt, agent.input_value, agent.files
+        messages, self._unseen = await show_files(
+            self._context, provider.takes(model), *shown, n_messages=agent.n_messages, max_tokens=agent.max_tokens
         )
-        return (*system, *self._shown.earlier, Message("user", self._shown.content))
+        return messages
 
     async def _ask(self, messages: Sequence[Message], *, may_call: bool) -> Completion:
         provider, model = self._context.models.resolve(self._agent.model)

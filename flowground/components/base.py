@@ -4,9 +4,10 @@
 of `FieldRules`. Connected fields are removed before validation (`flows.fields` reads the model).
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Literal, Protocol, Self, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as PydanticField
@@ -32,6 +33,9 @@ FIELD_MARKS = (
     "secret", "literal", "protected", "fixed", "multiline", "template", "url", "model_may_set", "model_must_set", "kind"
 )  # fmt: skip
 """The `FieldRules` that pydantic does not know."""
+_WORD_BREAK = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+Kind = Literal["chat", "text"]
+"""The kind of an input or output of a flow, as a request's `input_type` and `output_type` name it."""
 PORT_MARKS = frozenset(".{}?$\n")
 """Characters that no name of an output may have, because they have a meaning in references."""
 NO_PORT = "it is empty, or holds `.`, `{`, `}`, `?` or `$`"
@@ -124,12 +128,8 @@ class ToolServers(Protocol):
         """The text of the tool's result; `arguments` are sent unchanged. Raises RunError."""
 
 
-async def _refuse(*_: Any, **__: Any) -> Any:
+def _refuse(*_: Any, **__: Any) -> Any:
     raise RunError("Nothing beyond this flow can be reached here.")
-
-
-def _find_no_function(name: str) -> OwnFunction:
-    raise RunError(f"There is no function `{name}` here.")
 
 
 class _Nothing:
@@ -159,7 +159,7 @@ class Outside:
     """Web pages for a query, at most so many."""
     ask_database: Callable[[str, SqlParts], Awaitable[Sequence[Record]]] = _refuse
     """The rows of a query in the database of this name."""
-    find_function: Callable[[str], OwnFunction] = _find_no_function
+    find_function: Callable[[str], OwnFunction] = _refuse
     """The operator's function of this name."""
     sent_files: SentFileReader = _NOTHING
     """The files of the message."""
@@ -240,10 +240,10 @@ class Mistake:
 class Component(BaseModel):
     """A type of component: a pydantic model whose fields are what a flow file may say of one.
 
-    A subclass sets `type_name`, `title` and `outputs`, declares its fields with `declare` (their titles, bounds and
-    marks are the single source of validation, JSON Schema, tweak checks, widgets and docs), and implements `run`. Its
-    docstring is its description in the docs. Its module adds it to `COMPONENTS`, or its package names it as an entry
-    point of the group `flowground.components`.
+    A subclass sets `outputs`, declares its fields with `declare` (their titles, bounds and marks are the single source
+    of validation, JSON Schema, tweak checks, widgets and docs), and implements `run`. Its docstring is its description
+    in the docs. Its module stands in `_MODULES` of `components/__init__.py`, or its package names it as an entry point
+    of the group `flowground.components`.
 
     What is unusual about the type, it says: by the class variables `branches`, `calls_out`, `streams` and `waits`, and
     by the methods below, which tell of one component what its own fields decide. A type that an agent may call derives
@@ -258,11 +258,15 @@ class Component(BaseModel):
     )
 
     type_name: ClassVar[str]
-    """The value of `type:` in a flow file; Langflow's name."""
+    """The value of `type:` in a flow file; Langflow's name, and the class's."""
     title: ClassVar[str]
-    """The default display name; Langflow's."""
+    """The default display name; Langflow's. The class's name in words where the class says none."""
     outputs: ClassVar[Mapping[str, ValueKind]]
     """The ports, by the names used in `${id.output}`, with the kind of value each gives; `${id}` is the first."""
+    input_kind: ClassVar[Kind | None] = None
+    """The kind of the request's input that the component receives."""
+    output_kind: ClassVar[Kind | None] = None
+    """The kind of the flow's answer that the component gives."""
     branches: ClassVar[bool] = False
     """Whether the component gives only some of its ports; references must then name a port."""
     calls_out: ClassVar[bool] = False
@@ -271,6 +275,12 @@ class Component(BaseModel):
     """Whether the component emits its text in pieces."""
     waits: ClassVar[bool] = True
     """Whether `run` may wait; components that never do run at once, without a task of their own."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, own in (("type_name", cls.__name__), ("title", _WORD_BREAK.sub(" ", cls.__name__))):
+            if name not in vars(cls):
+                setattr(cls, name, own)
 
     @property
     def writes(self) -> bool:
@@ -384,10 +394,29 @@ def declare(default: Any, title: str, description: str, **rules: Unpack[FieldRul
     return PydanticField(default, title=title, description=description, json_schema_extra=extra, **given)
 
 
-def declare_model() -> Any:
-    """The field `model` of a component that calls a model."""
-    says = (
+class AsksModel(Component):
+    """A type of component that asks a model."""
+
+    calls_out: ClassVar[bool] = True
+
+    model: str | None = declare(
+        None,
+        "Model",
         "`provider:model`, like `local`, `openai:gpt-5-mini`, `ollama:qwen3`; `default_model` of config.yaml "
-        "when left out."
+        "when left out.",
+        literal=True,
+        protected=True,
     )
-    return declare(None, "Model", says, literal=True, protected=True)
+
+    def list_models(self) -> tuple[str | None, ...]:
+        return (self.model,)
+
+
+class TakesTexts(Component):
+    """A type of component that takes texts by other names beside its fields, such as the variables of a template.
+
+    It is the last of a class's bases: pydantic takes what they disagree about from the last one.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from pydantic import ConfigDict
-
-from flowground.components.base import Context, DynamicTool, Mistake, Output, Outside, declare
+from flowground.components.base import Context, DynamicTool, Mistake, Output, Outside, TakesTexts, declare
 from flowground.components.schemas import find_misfit
 from flowground.components.template import (
     ArgumentHint,
@@ -21,7 +19,6 @@ from flowground.components.template import (
     list_typed,
     parse_template,
     read_typed,
-    write_typed,
 )
 from flowground.core.errors import RunError
 from flowground.core.values import ValueKind
@@ -41,7 +38,6 @@ class SQL(VariablesTool):
     file leaves `query` out, the model of an agent writes it.
     """
 
-    type_name: ClassVar[str] = "SQL"
     title: ClassVar[str] = "SQL Database"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"run_sql_query": "records"}
     calls_out: ClassVar[bool] = True
@@ -70,13 +66,9 @@ class SQL(VariablesTool):
         """The variables in the query, with the types that `arguments` gives them."""
         return describe_variables(cls, [fields.get("query")], fields.get("arguments"), "{} of the query.")
 
-    def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Values with a type as texts, as in a flow file; the database gets them in their type."""
-        return write_typed(self.arguments, arguments)
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """Variables without a value, and arguments that are no variables."""
-        yield from find_variable_mistakes(self, {"query": self.query}, self.__pydantic_extra__)
+        yield from find_variable_mistakes(self, {"query": self.query})
         yield from find_argument_mistakes(self.arguments)
 
     async def run(self, context: Context) -> Output:
@@ -91,18 +83,13 @@ class SQL(VariablesTool):
         return Output({"run_sql_query": await context.outside.ask_database(self.database, parts)})
 
 
-class PythonFunction(DynamicTool):
+class PythonFunction(DynamicTool, TakesTexts):
     """Calls a Python function that the operator made for flows, and gives what it returns.
 
     `functions:` of config.yaml names the modules. As an agent's tool, the model gives the arguments that are left out,
     as the signature and docstring describe them.
     """
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, str]
-
-    type_name: ClassVar[str] = "PythonFunction"
-    title: ClassVar[str] = "Python Function"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"result": "data"}
     calls_out: ClassVar[bool] = True
 
@@ -148,7 +135,6 @@ class MCP(DynamicTool):
     server says, its descriptions too, is the text of somebody else: a model may believe it.
     """
 
-    type_name: ClassVar[str] = "MCP"
     title: ClassVar[str] = "MCP Tools"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"response": "text"}
     calls_out: ClassVar[bool] = True

@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict
-
-from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
+from flowground.components.base import Context, Mistake, Output, TakesTexts, ToolComponent, declare
 from flowground.components.template import (
     LONGEST_TEMPLATE,
     RecordTemplate,
-    find_template_mistake,
+    find_template_mistakes,
     parse_template,
 )
 from flowground.core.errors import ComponentFailed, FlowgroundError, RunError, RunOverBudget
@@ -21,17 +19,12 @@ _ITEM = "text"
 """The name under which an item that is no record fills the template."""
 
 
-class RunFlow(ToolComponent):
+class RunFlow(ToolComponent, TakesTexts):
     """The answer of another flow, run as a part of this one: in the same session, with the same time and budget.
 
     Where all outputs of that flow were skipped, none of these is taken.
     """
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, str]
-
-    type_name: ClassVar[str] = "RunFlow"
-    title: ClassVar[str] = "Run Flow"
     outputs: ClassVar[Mapping[str, ValueKind]] = {
         "flow_outputs_message": "text",
         "flow_outputs_data": "data",
@@ -72,17 +65,12 @@ class RunFlow(ToolComponent):
         return Output(values, first.model, answer.usage, first.finish_reason)
 
 
-class ForEach(Component):
+class ForEach(TakesTexts):
     """Another flow, run once for each record; its answers in the order of the records.
 
     With `step: {on_error: continue}` a record whose run fails has an `error` instead of an answer.
     """
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, str]
-
-    type_name: ClassVar[str] = "ForEach"
-    title: ClassVar[str] = "For Each"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"done": "records"}
     calls_out: ClassVar[bool] = True
 
@@ -114,8 +102,7 @@ class ForEach(Component):
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A template with too many variables."""
-        if mistake := find_template_mistake(self.input_value, "input_value"):
-            yield mistake
+        return find_template_mistakes(self.input_value, "input_value")
 
     async def run(self, context: Context) -> Output:
         template = parse_template(self.input_value)

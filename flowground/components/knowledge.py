@@ -11,7 +11,7 @@ from flowground.components.template import (
     describe_variables,
     fill_variables,
     find_variable_mistakes,
-    list_variable_names,
+    list_variables_inside,
 )
 from flowground.core.citations import NumberedPassage, write_source
 from flowground.core.errors import RunError
@@ -35,8 +35,6 @@ class Retrieve(VariablesTool):
     key is a variable.
     """
 
-    type_name: ClassVar[str] = "Retrieve"
-    title: ClassVar[str] = "Retrieve"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"search_results": "records", "passages": "text"}
     calls_out: ClassVar[bool] = True
     filled_inside: ClassVar[Collection[str]] = ("filters",)
@@ -73,18 +71,18 @@ class Retrieve(VariablesTool):
             read_filters(self.filters or {})
         except RunError as error:
             yield Mistake("filters", error.message)
-        yield from find_variable_mistakes(self, {"filters": keys}, self.__pydantic_extra__)
+        yield from find_variable_mistakes(self, {"filters": keys})
 
     def list_written_filters(self) -> Mapping[str, Any]:
         """The filters without variables, which are the same in each run."""
         keys, filters = _list_keys(self.filters), self.filters or {}
-        return {name: value for name, value in filters.items() if not any(list_variable_names(keys.get(name)))}
+        return {name: value for name, value in filters.items() if not any(list_variables_inside(keys.get(name)))}
 
     def fill_filters(self) -> Mapping[str, Any]:
         """The filters with their variables filled in; keys whose value is then empty are left out."""
         filled, given = dict(self.filters or {}), self.__pydantic_extra__
         for name, value in _list_keys(self.filters).items():
-            names = set(list_variable_names(value))
+            names = {variable.name for variable in list_variables_inside(value)}
             if not names or not names <= given.keys():  # a value without variables, or one that a reference brought
                 continue
             says = fill_variables(value, given)
@@ -119,8 +117,6 @@ class File(Component):
     `source`, of a PDF one a page with its `page`.
     """
 
-    type_name: ClassVar[str] = "File"
-    title: ClassVar[str] = "File"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"message": "text", "dataframe": "records"}
     calls_out: ClassVar[bool] = True
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
-from flowground.components.template import LONGEST_TEMPLATE, Template, find_template_mistake, parse_template
+from flowground.components.template import LONGEST_TEMPLATE, Template, find_template_mistakes, parse_template
 from flowground.core.messages import SENDERS
 from flowground.core.values import AddedMessage, FileReference, PastMessage, Record, ValueKind, check_length
 from flowground.knowledge.terms import list_terms, spread
@@ -43,9 +43,7 @@ def declare_template() -> Any:
 
 def find_wrong_variable(template: str) -> Iterator[Mistake]:
     """Variables that no message has, or too many variables."""
-    if mistake := find_template_mistake(template, "template"):
-        yield mistake
-        return
+    yield from find_template_mistakes(template, "template")
     for variable in parse_template(template).variables:
         if variable.is_meant(()) and variable.name not in _VARIABLES:
             message = f"A message has no `{{{variable.name}}}`."
@@ -72,8 +70,6 @@ def write_lines(parsed: Template, messages: Iterable[PastMessage]) -> list[str]:
 class MessageHistory(Component):
     """Earlier messages of this session as text, one a line; the current message is not among them."""
 
-    type_name: ClassVar[str] = "MessageHistory"
-    title: ClassVar[str] = "Message History"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"messages_text": "text"}
 
     n_messages: int = declare(100, "Number of Messages", "How many messages at most, the last ones.", ge=0, le=1000)
@@ -82,7 +78,7 @@ class MessageHistory(Component):
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """Variables that no message has, or too many variables."""
-        yield from find_wrong_variable(self.template)
+        return find_wrong_variable(self.template)
 
     async def run(self, context: Context) -> Output:
         if not self.n_messages:
@@ -101,8 +97,6 @@ class Recall(ToolComponent):
     `${id.files}` the files that were sent with them. The current message is not among them.
     """
 
-    type_name: ClassVar[str] = "Recall"
-    title: ClassVar[str] = "Recall"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"messages_text": "text", "messages": "records", "files": "files"}
     calls_out: ClassVar[bool] = True
 
@@ -122,7 +116,7 @@ class Recall(ToolComponent):
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """Variables that no message has, or too many variables."""
-        yield from find_wrong_variable(self.template)
+        return find_wrong_variable(self.template)
 
     async def run(self, context: Context) -> Output:
         scored = await self._find(context)
@@ -156,8 +150,6 @@ class StoreMessage(ToolComponent):
     that another one runs, the conversation is that of the flow that was asked.
     """
 
-    type_name: ClassVar[str] = "StoreMessage"
-    title: ClassVar[str] = "Store Message"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"stored_messages": "text"}
 
     message: str = declare(..., "Message", "What is stored.", multiline=True, model_may_set=True)

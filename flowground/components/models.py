@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
+from flowground.components.base import NO_PORT, PORT_MARKS, AsksModel, Component, Context, Mistake, Output, declare
 from flowground.components.schemas import find_misfit, find_wrong_schema
 from flowground.components.shown_files import declare_files, show_files
 from flowground.core.errors import ModelNotReady, ProviderError, ProviderRefused
@@ -43,16 +43,12 @@ _RowType = Literal[
 ]  # fmt: skip
 
 
-class LanguageModel(Component):
+class LanguageModel(AsksModel):
     """The answer of a language model. The model's server is sent only what the flow sets."""
 
-    type_name: ClassVar[str] = "LanguageModel"
-    title: ClassVar[str] = "Language Model"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"text_output": "text"}
-    calls_out: ClassVar[bool] = True
     streams: ClassVar[bool] = True
 
-    model: str | None = declare_model()
     system_message: str = declare(
         "", "System Message", "The model's instructions; not sent when empty.", multiline=True
     )
@@ -75,28 +71,16 @@ class LanguageModel(Component):
     seed: int | None = declare(None, "Seed", "The same seed asks for the same answer.", ge=0, le=2**31 - 1)
     stream: bool = declare(True, "Stream", "False gives the text whole, also to a request for a stream.")
 
-    def list_models(self) -> tuple[str | None, ...]:
-        return (self.model,)
-
     async def run(self, context: Context) -> Output:
         provider, model = context.models.resolve(self.model)
-        history = await context.history.read(self.n_messages) if self.n_messages else ()
-        shown = await show_files(
-            context,
-            provider.takes(model),
-            self.input_value,
-            self.files,
-            history=history,
-            before=len(self.system_message),
-            max_tokens=self.max_tokens,
+        shown = self.system_message, self.input_value, self.files
+        messages, unseen = await show_files(
+            context, provider.takes(model), *shown, n_messages=self.n_messages, max_tokens=self.max_tokens
         )
-        asked = Message("user", shown.content)
-        system = (Message("system", self.system_message),) if self.system_message else ()
-        messages = (*system, *shown.earlier, asked)
         options = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
         call = ModelCall(model, messages, options, retries=context.retries)
         end = await ask_model(context, provider, call, is_streamed=self.stream)
-        return Output({"text_output": end.text}, end.model, end.usage, end.finish_reason, unseen=shown.unseen)
+        return Output({"text_output": end.text}, end.model, end.usage, end.finish_reason, unseen=unseen)
 
 
 async def ask_model(
@@ -105,13 +89,13 @@ async def ask_model(
     """The answer, whose usage is counted. With a watcher and `is_streamed`, its pieces are emitted, the text behind
     `before`; otherwise only the progress of a model that is being fetched, which is awaited."""
     emit = context.emit
-    if emit is None:
-        end = await provider.complete(call)
-        context.note_answer(end)
-        return end
-    if not is_streamed:
-        with suppress(ModelNotReady):  # a stream waits for the model's weights
+    if emit is None or not is_streamed:
+        try:
             end = await provider.complete(call)
+        except ModelNotReady:
+            if emit is None:
+                raise
+        else:
             context.note_answer(end)
             return end
     async with aclosing(provider.stream(call)) as pieces:
@@ -234,19 +218,15 @@ def find_schema_mistake(schema: Mapping[str, Any], wrong: str | None) -> str | N
     return None
 
 
-class StructuredOutput(Component):
+class StructuredOutput(AsksModel):
     """What a model finds in a text, as data that fits a schema.
 
     Each property of the schema is an output, too: `${Invoice.total}`; one that the model leaves out is not taken. An
     answer that does not fit is sent back once, then the component fails.
     """
 
-    type_name: ClassVar[str] = "StructuredOutput"
-    title: ClassVar[str] = "Structured Output"
     outputs: ClassVar[Mapping[str, ValueKind]] = {_WHOLE: "data"}
-    calls_out: ClassVar[bool] = True
 
-    model: str | None = declare_model()
     input_value: str = declare(..., "Input", "The text that is read, usually a reference.", multiline=True)
     files: tuple[FileReference, ...] | None = declare_files()
     system_prompt: str = declare(_INSTRUCTIONS, "Format Instructions", "The model's instructions.", multiline=True)
@@ -287,9 +267,6 @@ class StructuredOutput(Component):
     def may_leave_outputs(self) -> bool:
         return not set(self._schema.get("required", ())) >= set(self.list_outputs()) - {_WHOLE}
 
-    def list_models(self) -> tuple[str | None, ...]:
-        return (self.model,)
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """A wrong schema, or properties that cannot be outputs."""
         if says := find_schema_mistake(self._schema, self._wrong):
@@ -300,20 +277,13 @@ class StructuredOutput(Component):
 
     async def run(self, context: Context) -> Output:
         provider, model = context.models.resolve(self.model)
-        shown = await show_files(
-            context,
-            provider.takes(model),
-            self.input_value,
-            self.files,
-            before=len(self.system_prompt) + len(str(self._schema)) if self.files else 0,
-            max_tokens=self.max_tokens,
-            goes_on=False,
+        shown = self.system_prompt, self.input_value, self.files
+        asked, unseen = await show_files(
+            context, provider.takes(model), *shown, max_tokens=self.max_tokens, schema=self._schema
         )
-        question = Message("user", shown.content)
-        asked = (Message("system", self.system_prompt), question) if self.system_prompt else (question,)
         options = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
         answer = await ask_for_json(context, self.model, asked, self._schema, **options)
-        return Output(self.spread(answer.require()), answer.model, answer.usage, unseen=shown.unseen)
+        return Output(self.spread(answer.require()), answer.model, answer.usage, unseen=unseen)
 
 
 def spread_value(component: Component, value: Value) -> Mapping[str, Value]:
@@ -326,12 +296,9 @@ def spread_value(component: Component, value: Value) -> Mapping[str, Value]:
 def _ask_in_words(call: ModelCall) -> ModelCall:
     """The call with the schema in the system message."""
     words = _IN_WORDS.format(schema=json.dumps(call.response_schema, ensure_ascii=False))
-    messages = call.messages
-    if messages and messages[0].role == "system":
-        messages = (Message("system", f"{messages[0].text}\n\n{words}"), *messages[1:])
-    else:
-        messages = (Message("system", words), *messages)
-    return replace(call, messages=messages, response_schema=None)
+    said = [one.text for one in call.messages[:1] if one.role == "system"]
+    system = Message("system", "\n\n".join((*said, words)))
+    return replace(call, messages=(system, *call.messages[len(said) :]), response_schema=None)
 
 
 def _refuse(word: str) -> None:

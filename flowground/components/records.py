@@ -12,7 +12,7 @@ from flowground.components.schemas import read_json_text
 from flowground.components.template import (
     LONGEST_TEMPLATE,
     RecordTemplate,
-    find_template_mistake,
+    find_template_mistakes,
     parse_template,
 )
 from flowground.core.errors import RunError
@@ -38,14 +38,18 @@ _Operation = Literal[
 _FilterOperator = Literal[
     "equals", "not equals", "contains", "not contains", "starts with", "ends with", "greater than", "less than"
 ]
-_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "equals": operator.eq,
+    "not equals": operator.ne,
     "contains": operator.contains,
     "starts with": str.startswith,
     "ends with": str.endswith,
     "greater than": operator.gt,
+    "greater than or equal": operator.ge,
     "less than": operator.lt,
+    "less than or equal": operator.le,
 }
+"""By the names that a Filter and an If-Else have for them."""
 _OF_ROWS = frozenset({"Add Column", "Filter", "Sort", "Head", "Tail", "Drop Duplicates", "Concatenate"})
 _NEEDS: Mapping[str, str] = {
     "Select Keys": "select_keys_input",
@@ -118,7 +122,7 @@ def select_path(value: Any, path: str) -> Any:
 
 def make_filter(comparison: str, wanted: str) -> Callable[[Any], bool]:
     """A test of values against a text: as numbers where both are numbers, else as texts."""
-    compare, is_not = _COMPARISONS[comparison.removeprefix("not ")], comparison.startswith("not ")
+    compare, is_not = COMPARISONS[comparison.removeprefix("not ")], comparison.startswith("not ")
     is_order, is_equality = comparison in ("greater than", "less than"), comparison.endswith("equals")
     number = _read_number(wanted)
 
@@ -180,8 +184,6 @@ class DataOperations(Component):
     list of one.
     """
 
-    type_name: ClassVar[str] = "DataOperations"
-    title: ClassVar[str] = "Data Operations"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"data_output": "data", "dataframe_output": "records"}
     waits: ClassVar[bool] = False
 
@@ -280,7 +282,6 @@ class TypeConverter(Component):
     The JSON may stand between lines of three backticks.
     """
 
-    type_name: ClassVar[str] = "TypeConverter"
     title: ClassVar[str] = "Type Convert"
     outputs: ClassVar[Mapping[str, ValueKind]] = dict(_PORTS.values())
     waits: ClassVar[bool] = False
@@ -308,8 +309,6 @@ class TypeConverter(Component):
 class Parser(Component):
     """Records as one text: a template filled with each, or all of them as JSON."""
 
-    type_name: ClassVar[str] = "Parser"
-    title: ClassVar[str] = "Parser"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"parsed_text": "text"}
     waits: ClassVar[bool] = False
 
@@ -329,8 +328,7 @@ class Parser(Component):
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A template with too many variables."""
-        if mistake := find_template_mistake(self.template, "template"):
-            yield mistake
+        return find_template_mistakes(self.template, "template")
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         parsed, is_filled = parse_template(self.template), self.mode == "Parser"
@@ -354,8 +352,6 @@ class SplitText(Component):
     They end at headings, paragraphs and sentences, or at `separator` where one is given.
     """
 
-    type_name: ClassVar[str] = "SplitText"
-    title: ClassVar[str] = "Split Text"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"dataframe": "records"}
 
     input_value: str = declare("", "Text", "One text that is split.", multiline=True)

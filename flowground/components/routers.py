@@ -1,11 +1,11 @@
 """Routers: choose one of several outputs for a text, by a comparison or by a model."""
 
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
-from flowground.components.base import NO_PORT, PORT_MARKS, Component, Context, Mistake, Output, declare, declare_model
+from flowground.components.base import NO_PORT, PORT_MARKS, AsksModel, Component, Context, Mistake, Output, declare
 from flowground.components.models import ask_for_json
+from flowground.components.records import COMPARISONS
 from flowground.components.schemas import WrongPattern, matches
 from flowground.core.errors import RunError
 from flowground.core.messages import Message
@@ -23,19 +23,6 @@ _Operator = Literal[
     "greater than",
     "greater than or equal",
 ]
-_TEXT_COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
-    "equals": operator.eq,
-    "not equals": operator.ne,
-    "contains": operator.contains,
-    "starts with": str.startswith,
-    "ends with": str.endswith,
-}
-_NUMBER_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
-    "less than": operator.lt,
-    "less than or equal": operator.le,
-    "greater than": operator.gt,
-    "greater than or equal": operator.ge,
-}
 _ROUTE = "route"
 _INSTRUCTIONS = """\
 You decide which of these routes a text belongs to. Answer with the name of one route.
@@ -49,7 +36,6 @@ class ConditionalRouter(Component):
     What refers to the other of the two is skipped.
     """
 
-    type_name: ClassVar[str] = "ConditionalRouter"
     title: ClassVar[str] = "If-Else"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"true_result": "text", "false_result": "text"}
     branches: ClassVar[bool] = True
@@ -94,27 +80,24 @@ class ConditionalRouter(Component):
                 raise RunError(f"The pattern cannot be read: {error}.") from None
         if not self.case_sensitive:
             text, wanted = text.casefold(), wanted.casefold()
-        if compare := _TEXT_COMPARISONS.get(self.operator):
+        compare = COMPARISONS[self.operator]
+        if not self.operator.startswith(("less", "greater")):
             return compare(text, wanted)
         try:
-            return _NUMBER_COMPARISONS[self.operator](float(text), float(wanted))
+            return compare(float(text), float(wanted))
         except ValueError:
             return False
 
 
-class SmartRouter(Component):
+class SmartRouter(AsksModel):
     """Lets a model decide which way a text goes. Each route is an output, `${Route.billing}`; the others are skipped.
 
     Where the model names no route, the text goes to `default_route`; without one the component fails.
     """
 
-    type_name: ClassVar[str] = "SmartRouter"
-    title: ClassVar[str] = "Smart Router"
     outputs: ClassVar[Mapping[str, ValueKind]] = {}
     branches: ClassVar[bool] = True
-    calls_out: ClassVar[bool] = True
 
-    model: str | None = declare_model()
     input_text: str = declare(..., "Input", "The text that is routed, usually a reference.", multiline=True)
     routes: dict[str, str] = declare(
         ...,
@@ -130,9 +113,6 @@ class SmartRouter(Component):
 
     def list_outputs(self) -> Mapping[str, ValueKind]:
         return dict.fromkeys(self.routes, "text")
-
-    def list_models(self) -> tuple[str | None, ...]:
-        return (self.model,)
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """Routes that cannot be outputs, and a default that is no route."""

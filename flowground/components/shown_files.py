@@ -4,7 +4,7 @@ Texts are cut at the model's window, and notes for the user say what was cut. Fi
 the newest first, in the part of the window that this message leaves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -28,16 +28,6 @@ _PICTURE_CHARS, _PDF_CHARS = 4_500, 30_000
 """Characters that a picture and a PDF count as: 1,500 tokens, and some ten pages."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShownMessage:
-    """A message with files. `content` is that of a `Message`, `earlier` are the messages before it; `unseen` are
-    sentences about what the model was not shown."""
-
-    content: str | tuple[MessagePart, ...]
-    unseen: tuple[str, ...] = ()
-    earlier: tuple[Message, ...] = ()
-
-
 def declare_files() -> Any:
     """The field `files` of a component that calls a model; None where nothing is connected."""
     says = "Files shown to the model beside the input, such as `${ChatInput.files}`."
@@ -47,25 +37,26 @@ def declare_files() -> Any:
 async def show_files(
     context: Context,
     takes: Capabilities,
+    system: str,
     text: str,
     files: Sequence[FileReference] | None,
     *,
-    history: Sequence[PastMessage] = (),
-    before: int = 0,
+    n_messages: int = 0,
     max_tokens: int | None = None,
-    goes_on: bool = True,
-) -> ShownMessage:
-    """The user's message with these files, and the messages before it (`history`).
-
-    `before` counts the characters of other texts.
+    schema: Mapping[str, Any] | None = None,
+) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+    """The messages for a model: `system`, earlier ones and the user's with these files; and sentences about what it was
+    not shown.
 
     `files` None: the model is shown no files, nor those of earlier messages.
 
-    With `goes_on`, a document without text is replaced by a note for the model, and `unseen` has the reason; otherwise
-    it raises RunError, as a picture does for a model that accepts none.
+    A document without text is replaced by a note for the model. Where the answer is data that fits `schema`, it raises
+    RunError, as a picture does for a model that accepts none.
     """
+    history = await context.history.read(n_messages) if n_messages else ()
+    first = (Message("system", system),) if system else ()
     if not files and (files is None or not any(one.files or one.gone for one in history)):
-        return ShownMessage(text, earlier=tuple(Message(one.role, one.text) for one in history))
+        return (*first, *(Message(one.role, one.text) for one in history), Message("user", text)), ()
     parts: list[FilePart] = []
     documents: list[tuple[str, str]] = []
     unread: list[str] = []
@@ -75,15 +66,16 @@ async def show_files(
         elif file.media_type.startswith("image/"):
             raise SentFileFailed(f"{file.name} is a picture that models do not see; PNG, JPEG, GIF and WebP they do.")
         else:
-            documents.append((file.name, await _read(context, file, unread if goes_on else None)))
+            documents.append((file.name, await _read(context, file, unread if schema is None else None)))
     tokens = takes.window - (takes.window // _ANSWER if max_tokens is None else max_tokens)
-    used = before + len(text) + sum(len(one.text) for one in history)
+    used = len(system) + len(str(schema or "")) + len(text) + sum(len(one.text) for one in history)
     space = max(0, tokens * _CHARS_A_TOKEN - used)
     texts, cut = _cut(documents, space)
     space -= sum(map(len, texts)) + _PICTURE_CHARS * len(parts)
     left = _SpaceLeft(space, MOST_FILE_BYTES - sum(part.size for part in parts))
     earlier = await _show_earlier(context, takes, history, left, unseen := [*unread, *cut])
-    return ShownMessage(_join(parts, [*texts, text] if text else texts), tuple(unseen), earlier)
+    asked = Message("user", _join(parts, [*texts, text] if text else texts))
+    return (*first, *earlier, asked), tuple(unseen)
 
 
 @dataclass(slots=True)

@@ -18,9 +18,9 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 import orjson
-from pydantic import ConfigDict, WithJsonSchema
+from pydantic import WithJsonSchema
 
-from flowground.components.base import Component, Context, Mistake, Output, ToolComponent, declare
+from flowground.components.base import Component, Context, Mistake, Output, TakesTexts, ToolComponent, declare
 from flowground.core.errors import RunError
 from flowground.core.values import Record, ValueKind, check_length, find_zone, write_text
 from flowground.core.words import Schema, describe_kind, list_names, show
@@ -33,7 +33,7 @@ _SHORT = 1_000
 """The most characters of a template that is kept parsed."""
 _VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([^\W\d]\w*)\})")
 """A name in braces, after an even number of braces: each two of those are one plain brace."""
-_TAKEN = ("type", "display_name", "step")
+_TAKEN = ("type", "display_name")
 _TYPES = ("string", "integer", "number", "boolean")
 _SCHEMA: Schema = {
     "anyOf": [
@@ -47,7 +47,7 @@ _SCHEMA: Schema = {
     ]
 }
 ArgumentHint = Annotated[Any, WithJsonSchema(_SCHEMA)]
-"""A description, or `{type: integer, description: …}`; `is_hint` validates it."""
+"""A description, or `{type: integer, description: …}`; `find_argument_mistakes` validates it."""
 _LONGEST = 1_000
 """The most characters of an expression."""
 _MOST_DIGITS = 300
@@ -92,11 +92,6 @@ class Template:
                 first.setdefault(part.name, part)
         return tuple(first.values())
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The variables' names, each once."""
-        return tuple(dict.fromkeys(part.name for part in self.parts if isinstance(part, Variable)))
-
     def fill(self, values: Mapping[str, str]) -> str:
         """The filled text. Raises KeyError for a variable without a value, RunError for a text over `LONGEST`.
 
@@ -115,7 +110,7 @@ def parse_template(source: str) -> Template:
     """Parses a template: `{name}` is a variable, `{{` and `}}` are single braces; other braces (JSON in a prompt) are
     plain text.
 
-    Parsing stops after `MOST_VARIABLES` and one more: `find_template_mistake` reports that.
+    Parsing stops after `MOST_VARIABLES` and one more: `find_template_mistakes` reports that.
     """
     return _parse_short(source) if len(source) <= _SHORT else _parse(source)
 
@@ -138,13 +133,12 @@ def _parse_short(source: str) -> Template:
     return _parse(source)
 
 
-def find_template_mistake(template: str, field: str) -> Mistake | None:
-    """The mistake of a template with too many variables; None where there are not too many."""
+def find_template_mistakes(template: str, field: str) -> Iterator[Mistake]:
+    """The mistake of a template with too many variables."""
     places = [part for part in parse_template(template).parts if isinstance(part, Variable)]
-    if len(places) <= MOST_VARIABLES:
-        return None
-    says = f"The template has more than {MOST_VARIABLES:,} variables, repeated ones counted."
-    return Mistake(field, says, offset=places[MOST_VARIABLES].offset)
+    for one_more in places[MOST_VARIABLES:]:
+        says = f"The template has more than {MOST_VARIABLES:,} variables, repeated ones counted."
+        yield Mistake(field, says, offset=one_more.offset)
 
 
 class RecordTemplate:
@@ -152,28 +146,26 @@ class RecordTemplate:
 
     def __init__(self, template: Template) -> None:
         self._template = template
-        self._unmet = set(template.names)
+        self._names = [variable.name for variable in template.variables]
+        self._unmet = set(self._names)
 
     def fill(self, record: Record) -> str:
         """The filled text. Raises RunError for a text over `LONGEST`."""
         if self._unmet:
             self._unmet -= record.keys()
-        names = self._template.names
-        return self._template.fill({name: write_text(record[name], "data") if name in record else "" for name in names})
+        values = {name: write_text(record[name], "data") if name in record else "" for name in self._names}
+        return self._template.fill(values)
 
     def note_unmatched(self) -> str:
         """A note, after all records, about names that no record had, which are likely misspelt; "" for none."""
         if not self._unmet:
             return ""
-        names = list_names(f"`{name}`" for name in self._template.names if name in self._unmet)
+        names = list_names(f"`{name}`" for name in self._names if name in self._unmet)
         return f"No record has {names}: nothing stands there in the template."
 
 
-class VariablesTool(ToolComponent):
+class VariablesTool(ToolComponent, TakesTexts):
     """A tool whose texts hold `{variables}`: each is a field of its own, set by the file or the model."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, str]
 
     filled_inside: ClassVar[Collection[str]] = ()
     """The fields whose values may hold variables at any depth."""
@@ -185,16 +177,17 @@ class VariablesTool(ToolComponent):
         raise NotImplementedError
 
     def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The model's arguments as values of the fields. Raises RunError with a sentence for the model."""
-        return arguments
+        """The model's arguments as values of the fields, those to which the field `arguments` gives a type as texts.
+        Raises RunError with a sentence for the model."""
+        return write_typed(getattr(self, "arguments", {}), arguments)
 
 
-def list_variable_names(value: Any) -> Iterator[str]:
-    """The names of all variables in the texts inside a value, including repetitions."""
+def list_variables_inside(value: Any) -> Iterator[Variable]:
+    """The variables of all texts inside a value, each once for a text."""
     if isinstance(value, str):
-        yield from parse_template(value).names
+        yield from parse_template(value).variables
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from list_variable_names(inner)
+        yield from list_variables_inside(inner)
 
 
 def describe_variables(kind: type[Component], texts: Iterable[Any], hints: Any, otherwise: str) -> Mapping[str, Schema]:
@@ -205,7 +198,8 @@ def describe_variables(kind: type[Component], texts: Iterable[Any], hints: Any, 
     example `{} of the query.`.
     """
     says = hints if isinstance(hints, dict) else {}
-    names = (name for text in texts for name in list_variable_names(text) if name not in kind.model_fields)
+    found = (variable.name for text in texts for variable in list_variables_inside(text))
+    names = (name for name in found if name not in kind.model_fields)
     return {name: build_schema(says.get(name), otherwise.format(f"`{name}`")) for name in names}
 
 
@@ -228,33 +222,31 @@ def fill_variables(
     return [fill_variables(inner, values, whole=whole) for inner in value] if isinstance(value, list) else value
 
 
-def find_variable_mistakes(component: Component, fields: Mapping[str, Any], names: Container[str]) -> Iterator[Mistake]:
+def find_variable_mistakes(
+    component: Component, fields: Mapping[str, Any], otherwise: str = "let an agent call this"
+) -> Iterator[Mistake]:
     """Variables in these fields without a value, or with a reserved name; and extra fields that are no variables."""
-    known = {name: field for field, value in fields.items() for name in list_variable_names(value)}
-    declared = type(component).model_fields
-    for name, field in known.items():
+    given, declared = component.model_extra or {}, type(component).model_fields
+    inside = ((field, one) for field, value in fields.items() for one in list_variables_inside(value))
+    known = {one.name: (field, one.offset) for field, one in inside if one.is_meant(given)}
+    for name, (field, offset) in known.items():
         if name in _TAKEN or name in declared:
-            yield Mistake(field, f"`{{{name}}}` cannot be a variable: `{name}` is a field of this component.")
-        elif name not in names:
-            says = f"Nobody gives the variable `{{{name}}}`: give `{name}: …` beside it, or let an agent call this."
-            yield Mistake(field, says, missing=name)
-    for name in component.model_extra or ():
+            says = f"`{{{name}}}` cannot be a variable: `{name}` is a field of the component."
+            yield Mistake(field, says, offset=offset)
+        elif name not in given:
+            says = f"Nobody gives the variable `{{{name}}}`: give `{name}: …` beside it, or {otherwise}."
+            yield Mistake(field, says, missing=name, offset=offset)
+    for name in given:
         if name not in known:
             yield Mistake(name, f"`{name}` is no field and no variable here.", choices=(*known, *declared))
-
-
-def is_hint(hint: Any) -> bool:
-    """Whether the value is a valid description of an argument."""
-    if not isinstance(hint, dict):
-        return isinstance(hint, str)
-    is_known = hint.get("type") in _TYPES and hint.keys() <= {"type", "description"}
-    return is_known and isinstance(hint.get("description", ""), str)
 
 
 def find_argument_mistakes(arguments: Mapping[str, Any]) -> Iterator[Mistake]:
     """Invalid descriptions of arguments."""
     for name, hint in arguments.items():
-        if not is_hint(hint):
+        said = {"type": "string", "description": hint} if isinstance(hint, str) else hint
+        is_known = isinstance(said, dict) and said.get("type") in _TYPES and said.keys() <= {"type", "description"}
+        if not (is_known and isinstance(said.get("description", ""), str)):
             says = f"`arguments` says of `{name}` in words what it is, or `{{type: integer, description: …}}`"
             yield Mistake("arguments", f"{says}; a type is string, integer, number or boolean.")
 
@@ -299,18 +291,13 @@ def read_typed(name: str, value: Any, schema: Schema) -> Any:
     return read
 
 
-class Prompt(Component):
+class Prompt(TakesTexts):
     """A text made of a template.
 
     Each `{name}` in it is a variable, and a field of that name gives its value. `{{` and `}}` stand for single braces;
     other braces stay as they are.
     """
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, str]
-
-    type_name: ClassVar[str] = "Prompt"
-    title: ClassVar[str] = "Prompt"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"prompt": "text"}
     waits: ClassVar[bool] = False
 
@@ -320,25 +307,9 @@ class Prompt(Component):
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """Variables without a value, and fields that are no variables."""
-        if mistake := find_template_mistake(self.template, "template"):
-            yield mistake
-            return
-        given = self.__pydantic_extra__
-        meant = (variable for variable in parse_template(self.template).variables if variable.is_meant(given))
-        variables = {variable.name: variable.offset for variable in meant}
-        for name, offset in variables.items():
-            if name in ("type", "display_name", *type(self).model_fields):
-                message = f"`{{{name}}}` cannot be a variable: `{name}` is a field of every component."
-                yield Mistake("template", message, offset=offset)
-            elif name not in given:
-                hint = f"give `{name}: …` beside the template, or write `{{{{{name}}}}}` for plain braces."
-                yield Mistake(
-                    "template", f"Nobody gives the variable `{{{name}}}`: {hint}", missing=name, offset=offset
-                )
-        for name in given.keys() - variables.keys():
-            yield Mistake(
-                name, f"`{name}` is no variable of the template.", choices=(*variables, *type(self).model_fields)
-            )
+        yield from find_template_mistakes(self.template, "template")
+        otherwise = "double the braces where they are plain ones"
+        yield from find_variable_mistakes(self, {"template": self.template}, otherwise)
 
     async def run(self, context: Context) -> Output:  # noqa: ARG002 - the contract's argument
         return Output({"prompt": parse_template(self.template).fill(self.__pydantic_extra__)})
@@ -347,8 +318,6 @@ class Prompt(Component):
 class CombineText(Component):
     """Two texts, one behind the other."""
 
-    type_name: ClassVar[str] = "CombineText"
-    title: ClassVar[str] = "Combine Text"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"combined_text": "text"}
     waits: ClassVar[bool] = False
 
@@ -365,8 +334,6 @@ class CombineText(Component):
 class Calculator(ToolComponent):
     """Works out one arithmetic expression."""
 
-    type_name: ClassVar[str] = "Calculator"
-    title: ClassVar[str] = "Calculator"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"result": "text"}
     waits: ClassVar[bool] = False
 
@@ -404,8 +371,6 @@ class CurrentDate(ToolComponent):
     Without `timezone` it is that of the person who asks on a page; for programs `organization.timezone` of config.yaml.
     """
 
-    type_name: ClassVar[str] = "CurrentDate"
-    title: ClassVar[str] = "Current Date"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"current_date": "text"}
     waits: ClassVar[bool] = False
 

@@ -24,7 +24,6 @@ from flowground.components.template import (
     list_typed,
     parse_template,
     read_typed,
-    write_typed,
     write_value,
 )
 from flowground.core.errors import RunError
@@ -58,8 +57,6 @@ class APIRequest(VariablesTool):
     text; from status 400 on the component fails. `outgoing:` of config.yaml bounds which hosts may be asked.
     """
 
-    type_name: ClassVar[str] = "APIRequest"
-    title: ClassVar[str] = "API Request"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"data": "data"}
     calls_out: ClassVar[bool] = True
     filled_inside: ClassVar[Collection[str]] = ("query_params", "body")
@@ -111,10 +108,6 @@ class APIRequest(VariablesTool):
         texts = [fields.get(field) for field in _TEXTS]
         return describe_variables(cls, texts, fields.get("arguments"), "{} of the request.")
 
-    def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Values with a type as texts, as URLs need them; the body gets them in their type."""
-        return write_typed(self.arguments, arguments)
-
     def list_mistakes(self) -> Iterator[Mistake]:
         """A host that is not written out, invalid headers, and variables without a value."""
         if not _BEGINNING.match(self.url_input):
@@ -128,7 +121,7 @@ class APIRequest(VariablesTool):
             elif not value.isprintable() or not value.isascii():
                 yield Mistake("headers", f"The header `{name}` has characters that no header has.")
         fields = {name: getattr(self, name) for name in _TEXTS}
-        yield from find_variable_mistakes(self, fields, self.__pydantic_extra__)
+        yield from find_variable_mistakes(self, fields)
         yield from find_argument_mistakes(self.arguments)
         for name in self.arguments:
             if name not in self.list_variables(fields):
@@ -221,8 +214,6 @@ class URL(ToolComponent):
     They are records with `text`, `url`, `title` and `source`. Redirects to another host are not followed.
     """
 
-    type_name: ClassVar[str] = "URL"
-    title: ClassVar[str] = "URL"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"page_results": "records"}
     calls_out: ClassVar[bool] = True
 
@@ -284,8 +275,6 @@ class WebSearch(ToolComponent):
     They are records with `text`, `title`, `url` and `source`. `search:` of config.yaml says which engine is asked.
     """
 
-    type_name: ClassVar[str] = "WebSearch"
-    title: ClassVar[str] = "Web Search"
     outputs: ClassVar[Mapping[str, ValueKind]] = {"results": "records"}
     calls_out: ClassVar[bool] = True
 

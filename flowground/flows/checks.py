@@ -7,20 +7,19 @@ reference, and models whose answer nothing uses.
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from flowground.components.base import INPUT, Component
 from flowground.components.connectors import SQL, PythonFunction
 from flowground.components.flows import ForEach
-from flowground.components.io import input_kind, output_kind
 from flowground.components.knowledge import Retrieve
 from flowground.components.memory import StoreMessage
 from flowground.components.template import VariablesTool
 from flowground.core.errors import Problem, RunError
 from flowground.core.values import is_blank
-from flowground.core.words import find_nearest, list_names
+from flowground.core.words import list_names
 from flowground.core.yaml_file import Problems
 from flowground.flows.wiring import WiredFlow
 from flowground.tools.functions import OwnFunction
@@ -46,45 +45,56 @@ def link_flow(wired: WiredFlow, addresses: Mapping[str, WiredFlow]) -> WiredFlow
     """The flow, linked with those that it runs, directly or through others, as far as `addresses` has them."""
     if not wired.runs:
         return wired
-    inner: dict[str, WiredFlow] = {}
-    wanted = [*wired.runs]
-    while wanted:
-        name = wanted.pop()
-        if name not in inner and (found := addresses.get(name.lower())):
-            inner[name] = found
-            wanted += found.runs
+    inner = _list_reached(wired.runs, lambda name: addresses.get(name.lower()))
     digest = hashlib.sha256(wired.flow.version.encode())
     for name in sorted(inner):
         digest.update(f" {name}:{inner[name].flow.version}".encode())
     return replace(wired, inner_flows=inner, version=digest.hexdigest()[:12])
 
 
-def find_doubts(wired: WiredFlow, known: Iterable[str]) -> Iterator[Problem]:
+def find_doubts(wired: WiredFlow, known: Iterable[str]) -> tuple[Problem, ...]:
     """Problems between a linked flow and the flows that it runs; an edit of another file may solve each of them.
 
     `known` are the addresses of all flows.
     """
+    problems = Problems(wired.flow.file)
     for name, component in wired.components.items():
         for called in component.list_flows():
-            place = wired.flow.components[name].places["flow"].value
-            reached = _list_reached(wired, called)
-            asking = next((flow.id for flow in reached.values() if flow.asks_people), None)
-            if isinstance(component, ForEach) and asking:
-                says = (
-                    f"{component.type_name} asks nobody, and `{asking}` has a tool that a person allows: run it with a "
-                    "RunFlow, or say `confirm: false` at the tool"
-                )
-                yield Problem(wired.flow.file, place.line, place.column, f"{says}.", called)
-            if not reached:
-                says, word = f"There is no flow `{called}` yet: {_FAILS}.", find_nearest(called, known)
-                yield Problem(wired.flow.file, place.line, place.column, says, called, word, is_warning=True)
-            elif wired.id in reached:
-                says = f"This flow runs itself by `{called}`: a run ends at the eighth flow inside another."
-                yield Problem(wired.flow.file, place.line, place.column, says, called, is_warning=True)
-            else:
-                given = component.model_extra or {}
-                yield from _find_unknown_inputs(wired, name, wired.inner_flows[called], given)
-                yield from _find_missing_inputs(wired, name, wired.inner_flows[called], given)
+            _doubt_call(wired, name, called, known, problems)
+    return (*problems.found, *problems.warnings)
+
+
+def _doubt_call(wired: WiredFlow, name: str, called: str, known: Iterable[str], problems: Problems) -> None:
+    component, at = wired.components[name], wired.flow.components[name].places["flow"].value
+    reached = {flow.id: flow for flow in _list_reached((called,), wired.inner_flows.get).values()}
+    asking = next((flow.id for flow in reached.values() if flow.asks_people), None)
+    if isinstance(component, ForEach) and asking:
+        says = (
+            f"{component.type_name} asks nobody, and `{asking}` has a tool that a person allows: run it with a "
+            "RunFlow, or say `confirm: false` at the tool"
+        )
+        problems.add(at, says, value=called)
+    if not reached:
+        problems.warn(at, f"There is no flow `{called}` yet: {_FAILS}", value=called, choices=known)
+    elif wired.id in reached:
+        says = f"This flow runs itself by `{called}`: a run ends at the eighth flow inside another"
+        problems.warn(at, says, value=called)
+    else:
+        _doubt_inputs(wired, name, wired.inner_flows[called], problems)
+
+
+def _doubt_inputs(wired: WiredFlow, name: str, found: WiredFlow, problems: Problems) -> None:
+    component, places = wired.components[name], wired.flow.components[name].places
+    given, inputs = component.model_extra or {}, [key for key, one in found.components.items() if one.input_kind]
+    for key in given:
+        if key not in inputs:
+            says = f"The flow `{found.id}` has no input `{key}`: {_FAILS}"
+            problems.warn(places[key].key, says, value=key, choices=[*inputs, *type(component).model_fields])
+    for option in found.policy.required:
+        is_given = option.name == INPUT and option.component in given
+        if not is_given and is_blank(getattr(found.components[option.component], option.name)):
+            says = f"The flow `{found.id}` needs `{option.component}`, which is not given: {_FAILS}"
+            problems.warn(places["flow"].value, says, value=option.component)
 
 
 class ConfigNames(NamedTuple):
@@ -105,36 +115,16 @@ def add_warnings(wired: WiredFlow, names: ConfigNames | None) -> WiredFlow:
     return replace(wired, flow=replace(wired.flow, warnings=(*wired.flow.warnings, *problems.warnings)))
 
 
-def _list_reached(wired: WiredFlow, called: str) -> dict[str, WiredFlow]:
-    """The flows that a call of `called` may run, by id; none where there is no such flow."""
+def _list_reached(called: Iterable[str], find: Callable[[str], WiredFlow | None]) -> dict[str, WiredFlow]:
+    """The flows that calls of these may run, by the names that they are called by, as far as `find` finds them."""
     reached: dict[str, WiredFlow] = {}
-    wanted = [called]
+    wanted = [*called]
     while wanted:
-        here = wired.inner_flows.get(wanted.pop())
-        if here and here.id not in reached:
-            reached[here.id] = here
-            wanted += here.runs
+        name = wanted.pop()
+        if name not in reached and (found := find(name)):
+            reached[name] = found
+            wanted += found.runs
     return reached
-
-
-def _find_unknown_inputs(wired: WiredFlow, name: str, found: WiredFlow, given: Iterable[str]) -> Iterator[Problem]:
-    known = [key for key, component in found.components.items() if input_kind(component)]
-    for key in given:
-        if key not in known:
-            spec = wired.flow.components[name]
-            word = find_nearest(key, [*known, *(field for field in type(wired.components[name]).model_fields)])
-            place = spec.places[key].key
-            message = f"The flow `{found.id}` has no input `{key}`: a run that comes here fails."
-            yield Problem(wired.flow.file, place.line, place.column, message, key, word, is_warning=True)
-
-
-def _find_missing_inputs(wired: WiredFlow, name: str, found: WiredFlow, given: Container[str]) -> Iterator[Problem]:
-    for option in found.policy.required:
-        is_given = option.name == INPUT and option.component in given
-        if not is_given and is_blank(getattr(found.components[option.component], option.name)):
-            place = wired.flow.components[name].places["flow"].value
-            says = f"The flow `{found.id}` needs `{option.component}`, which is not given: a run that comes here fails."
-            yield Problem(wired.flow.file, place.line, place.column, says, option.component, is_warning=True)
 
 
 def _warn_of_plain_text(wired: WiredFlow, problems: Problems) -> None:
@@ -149,7 +139,7 @@ def _warn_of_plain_text(wired: WiredFlow, problems: Problems) -> None:
             field = fields[key].type
             if not isinstance(value, str) or field.is_template or not field.takes_references:
                 continue
-            tried = (_DOUBLE, _SINGLE, *([_WHOLE] if key in _INPUTS and input_kind(component) is None else []))
+            tried = (_DOUBLE, _SINGLE, *([_WHOLE] if key in _INPUTS and component.input_kind is None else []))
             for found in (found for pattern in tried for found in pattern.finditer(value)):
                 meant = ids.get(found[1].casefold())
                 if meant and meant not in taken and (found.re is not _WHOLE or found[1] == meant):
@@ -174,22 +164,21 @@ def _warn_of_unused_models(wired: WiredFlow, problems: Problems) -> None:
 
 def _does_something(wired: WiredFlow, name: str) -> bool:
     one = wired.components[name]
-    return name in wired.tools or bool(output_kind(one) or one.writes or one.list_flows()) or type(one) is StoreMessage
+    return name in wired.tools or bool(one.output_kind or one.writes or one.list_flows()) or type(one) is StoreMessage
 
 
 def _warn_of_names(wired: WiredFlow, names: ConfigNames, problems: Problems) -> None:
     """Warns of names that config.yaml lacks: a warning only, because another config.yaml may have them."""
-    known = [*wired.flow.knowledge, *names.knowledge]
+    places: tuple[tuple[type[Component], str, Collection[str], str], ...] = (
+        (Retrieve, "knowledge", [*wired.flow.knowledge, *names.knowledge], "here or in config.yaml"),
+        (SQL, "database", names.databases, "in config.yaml"),
+    )
     for name, component in wired.components.items():
-        if isinstance(component, Retrieve) and component.knowledge not in known:
-            says = f"There is no knowledge `{component.knowledge}` here or in config.yaml: {_FAILS}"
-            at = wired.flow.components[name].places["knowledge"].value
-            problems.warn(at, says, value=component.knowledge, choices=known)
-        elif isinstance(component, SQL) and component.database not in names.databases:
-            says = f"There is no database `{component.database}` in config.yaml: {_FAILS}"
-            at = wired.flow.components[name].places["database"].value
-            problems.warn(at, says, value=component.database, choices=names.databases)
-        elif isinstance(component, PythonFunction):
+        for kind, field, known, where in places:
+            if isinstance(component, kind) and (word := getattr(component, field)) not in known:
+                at = wired.flow.components[name].places[field].value
+                problems.warn(at, f"There is no {field} `{word}` {where}: {_FAILS}", value=word, choices=known)
+        if isinstance(component, PythonFunction):
             _warn_of_function(wired, name, component, names.find_function, problems)
 
 

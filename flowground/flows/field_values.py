@@ -12,14 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from flowground.components.base import INPUT, LONGEST_TEXT, Component
-from flowground.components.io import input_kind
 from flowground.components.schemas import read_json_text
 from flowground.core.caller import Caller, Right
 from flowground.core.errors import RunError
 from flowground.core.values import write_text
 from flowground.core.words import cut, find_nearest, list_names, show
 from flowground.flows.fields import (
-    MOST_ASKED,
     FieldPolicy,
     FieldType,
     compile_component,
@@ -83,7 +81,7 @@ class FlowPolicy:
             for name, component in components.items()
         }
         self.inputs = tuple(
-            (input_kind(components[name]), self.fields[name][key])
+            (components[name].input_kind, self.fields[name][key])
             for name, _, key in (entry.partition(".") for entry in entries)
             if key == INPUT
         )
@@ -96,8 +94,8 @@ class FlowPolicy:
             for entry in entries.values()
             for name, _, key in (entry.field.partition("."),)
             if is_asked(entry, type(components[name]), message=message)
-        )[:MOST_ASKED]
-        """The opened fields that the playground asks people for, the first ones in the author's order."""
+        )
+        """The opened fields that the playground asks people for, in the author's order."""
         self.required = tuple(field for field in self.asked if field.is_required)
         """The asked fields that must have a value before a run begins."""
         self._listed = {key.partition(".")[0] for key in entries}

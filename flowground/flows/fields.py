@@ -11,12 +11,10 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from flowground.components.base import INPUT, Component
-from flowground.components.io import input_kind
 from flowground.core.values import ValueKind
 from flowground.core.words import Schema, describe_kind, list_names, show
-from flowground.core.yaml_file import Problems
 from flowground.flows.flow import Flow, Overridable
-from flowground.flows.graph import Text
+from flowground.flows.graph import FlowParts, Text
 
 SMALLEST_STEP = 0.01
 _KINDS = {"records": "records, a list of mappings", "files": "files"}
@@ -220,7 +218,7 @@ def compile_component(
 
 def find_message_kind(kinds: Iterable[type[Component]]) -> Literal["chat", "text"]:
     """The kind of input that a person's message in the playground is, in a flow with components of these types."""
-    return "chat" if any(input_kind(kind) == "chat" for kind in kinds) else "text"
+    return "chat" if any(kind.input_kind == "chat" for kind in kinds) else "text"
 
 
 def is_asked(entry: Overridable, kind: type[Component], *, message: Literal["chat", "text"]) -> bool:
@@ -228,24 +226,17 @@ def is_asked(entry: Overridable, kind: type[Component], *, message: Literal["cha
     is."""
     if entry.ask is not None:
         return entry.ask
-    return input_kind(kind) == "text" != message and entry.field.endswith(f".{INPUT}")
+    return kind.input_kind == "text" != message and entry.field.endswith(f".{INPUT}")
 
 
-def check_overridable(
-    flow: Flow,
-    kinds: Mapping[str, type[Component]],
-    connections: Mapping[str, Mapping[str, Text]],
-    problems: Problems,
-) -> None:
+def check_overridable(parts: FlowParts) -> None:
     """Notes entries of `api.overridable` whose field callers cannot set, or whose bounds contradict each other or the
     type.
-
-    `kinds` are the types of the flow's components, without unknown ones.
     """
-    asked, message = 0, find_message_kind(kinds.values())
-    for index, entry in enumerate(flow.api.overridable or ()):
-        wrong = _find_wrong_entry(flow, kinds, connections, entry)
-        kind = kinds.get(entry.field.partition(".")[0])
+    asked, message = 0, find_message_kind(parts.kinds.values())
+    for index, entry in enumerate(parts.flow.api.overridable or ()):
+        wrong = _find_wrong_entry(parts, entry)
+        kind = parts.kinds.get(entry.field.partition(".")[0])
         if kind and not wrong:
             unaskable = None
             if is_asked(entry, kind, message=message):
@@ -259,8 +250,8 @@ def check_overridable(
                 wrong = f"`{entry.field}`: {unaskable}", (), ""
         if wrong:
             says, choices, otherwise = wrong
-            at = flow.places[f"api.overridable.{index}"].value
-            problems.add(at, says, value=entry.field, choices=choices, otherwise=otherwise)
+            at = parts.flow.places[f"api.overridable.{index}"].value
+            parts.problems.add(at, says, value=entry.field, choices=choices, otherwise=otherwise)
 
 
 def _read_type(name: str, schema: Schema, *, is_required: bool) -> FieldType:
@@ -306,29 +297,25 @@ def _read_bounds(parts: list[Schema], *, is_whole: bool) -> tuple[float | None, 
     return round_bounds(max(lows, default=None), min(highs, default=None), is_whole=is_whole)
 
 
-def _find_wrong_entry(
-    flow: Flow,
-    kinds: Mapping[str, type[Component]],
-    connections: Mapping[str, Mapping[str, Text]],
-    entry: Overridable,
-) -> tuple[str, Iterable[str], str] | None:
+def _find_wrong_entry(parts: FlowParts, entry: Overridable) -> tuple[str, Iterable[str], str] | None:
     """The mistake in an entry, similar names to suggest, and the words where none is similar; None where there is no
     mistake.
     """
     name, dot, key = entry.field.partition(".")
-    spec, kind = flow.components.get(name), kinds.get(name)
+    components, kind = parts.flow.components, parts.kinds.get(name)
     if not dot:
-        return f"`{entry.field}` names no field: write `Component.field`", flow.components, ""
-    if spec is None:
-        return f"There is no component {name!r}", [f"{component}.{key}" for component in flow.components], ""
+        return f"`{entry.field}` names no field: write `Component.field`", components, ""
+    if name not in components:
+        return f"There is no component {name!r}", [f"{component}.{key}" for component in components], ""
     if kind is None:
         return None
+    spec = components[name]
     known = [*list_types(kind), *(spec.fields if takes_variables(kind) else ())]
     field = find_type(kind, key)
     if key not in known or field is None:
         has = f"; it has {list_names(known)}"
         return f"{spec.type} has no field `{key}`", [f"{name}.{other}" for other in known], has
-    if text := connections.get(name, {}).get(key):
+    if text := parts.connections.get(name, {}).get(key):
         source = " and ".join(dict.fromkeys(str(reference) for reference in text.references[:10]))
         return f"`{entry.field}` is filled by {source}: nobody can override it", (), ""
     if field.is_fixed:
@@ -347,7 +334,7 @@ def _find_unaskable(entry: Overridable, kind: type[Component], *, message: Liter
         return "`ask` is not for secrets"
     if field is not None and field.is_json:
         return f"`ask` is for one text, number, switch or choice, and this is {field.kind}"
-    if name == INPUT and input_kind(kind) == message:
+    if name == INPUT and kind.input_kind == message:
         return "it is the message itself, which people write anyway: leave out `ask`"
     return None
 

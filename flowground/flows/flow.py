@@ -26,7 +26,7 @@ WHEN = "step.when"
 
 
 def _take_one(given: Any) -> Any:
-    return (given,) if isinstance(given, str) else given
+    return (given,) if isinstance(given, str | dict) else given
 
 
 ExpectedTexts = Annotated[
@@ -37,13 +37,9 @@ ExpectedTexts = Annotated[
 """A list of texts; a single text may be written without the list."""
 
 
-def _take_one_call(given: Any) -> Any:
-    return (given,) if isinstance(given, dict) else given
-
-
 ExpectedArguments = Annotated[
     tuple[dict[str, Any], ...],
-    BeforeValidator(_take_one_call, json_schema_input_type=tuple[dict[str, Any], ...] | dict[str, Any]),
+    BeforeValidator(_take_one, json_schema_input_type=tuple[dict[str, Any], ...] | dict[str, Any]),
     Field(max_length=_MOST_WORDS),
 ]
 """A list of arguments by name; a single mapping may be written without the list."""

@@ -73,86 +73,11 @@ class FlowFile:
         return self.good.flow.warnings if self.good is not None and self.good is self.serving else ()
 
 
-class FlowFolder:
-    """The files by name, as the last check found them."""
-
-    def __init__(self, path: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
-        self.path = path
-        self.files: dict[str, FlowFile] = {}
-        self._servers, self._names = servers, names
-
-    def look(self) -> bool:
-        """Reads new and changed files; True if anything changed. Raises OSError where the folder cannot be listed."""
-        found = _list_files(self.path)
-        gone = self._find_gone(found)
-        for name in gone:
-            del self.files[name]
-        changed = [name for name, now in found.items() if self._is_new(name, now)]
-        for name in changed:
-            self._read(name, found[name])
-        return bool(gone or changed)
-
-    def read_text(self, name: str) -> str | None:
-        """The present text of one of these files, up to the size limit of a file; None where it cannot be read."""
-        if name not in self.files:
-            return None
-        try:
-            with (self.path / name).open("rb") as file:
-                return file.read(MOST_BYTES).decode("utf-8", "replace").removeprefix("\ufeff")
-        except OSError:
-            return None
-
-    def read_bytes(self, name: str) -> bytes:
-        """The bytes of one file. Raises OSError, and FlowError for a file over the limit."""
-        return _read_content(self.path / name)
-
-    def find_secrets(self, name: str, data: bytes) -> set[str]:
-        """The environment variables that a file with this content would name; none where the content is no flow."""
-        with suppress(FlowError):
-            return list_secrets(parse_flow(data, name))
-        return set()
-
-    def take(self, file: FlowFile, name: str, data: bytes) -> None:
-        """Sets what `file`, of this name, is with this content: a good flow or a broken file."""
-        try:
-            flow = parse_flow(data, name)
-            file.good, file.broken = add_warnings(wire(flow, servers=self._servers), self._names), None
-        except FlowError as error:
-            file.good, file.broken = None, error
-
-    def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:
-        """Names of files that two checks in a row did not find: an editor that saves may remove a file for a moment.
-
-        A listing may also lack a file that is just being replaced, so its path is looked up as well.
-        """
-        gone = []
-        for name, file in self.files.items():
-            is_missed = name not in found and not os.path.lexists(self.path / name)
-            if is_missed and file.is_missed:
-                gone.append(name)
-            file.is_missed = is_missed
-        return gone
-
-    def _is_new(self, name: str, signature: _Signature) -> bool:
-        file = self.files.get(name)
-        return file is None or file.is_fresh or file.signature != signature
-
-    def _read(self, name: str, signature: _Signature) -> None:
-        path, file, digest = self.path / name, self.files.get(name) or FlowFile(signature), ""
-        try:
-            data = _read_content(path)
-            digest = hashlib.sha256(data).hexdigest()
-            if digest != file.digest:
-                self.take(file, name, data)
-        except FlowError as error:
-            file.good, file.broken = None, error
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and not path.is_symlink():
-                return  # deleted or replaced since the listing: the next check decides
-            message = f"The file cannot be read: {error.strerror}."
-            file.good, file.broken = None, FlowError([Problem(name, 1, 1, message)])
-        file.digest, file.signature, file.is_fresh = digest, signature, time.time_ns() - signature[0] < _FRESH_NS
-        self.files[name] = file
+def find_secrets(name: str, data: bytes) -> set[str]:
+    """The environment variables that a file with this content would name; none where the content is no flow."""
+    with suppress(FlowError):
+        return list_secrets(parse_flow(data, name))
+    return set()
 
 
 def list_secrets(flow: Flow) -> set[str]:
@@ -208,15 +133,19 @@ def build_registry(files: Mapping[str, FlowFile]) -> FlowRegistry:
     alone = [file.serving for file in files.values() if file.serving]
     called = list_by_address(alone)
     linked = sorted((link_flow(wired, called) for wired in alone), key=lambda wired: (wired.name.casefold(), wired.id))
-    errors = {wired.flow.file: error for wired in linked if (error := _find_refusal(wired))}
+    doubts = {wired.flow.file: find_doubts(wired, called) for wired in linked if wired.runs}
+    wrong = {name: [doubt for doubt in found if not doubt.is_warning] for name, found in doubts.items()}
+    errors = {name: FlowError(mistakes) for name, mistakes in wrong.items() if mistakes}
     serving = [wired for wired in linked if wired.flow.file not in errors]
+    doubts = {name: found for name, found in doubts.items() if name not in errors}
+    warnings = {name: (*file.warnings, *doubts.get(name, ())) for name, file in sorted(files.items())}
     errors |= {name: file.error for name, file in files.items() if file.error}
     return FlowRegistry(
         flows=MappingProxyType({wired.id: wired for wired in serving}),
         addresses=list_by_address(serving),
         problems=MappingProxyType(dict(sorted(errors.items()))),
         stale={file.serving.id: file.error for file in files.values() if file.serving and file.error},
-        warnings=_list_warnings(files, serving),
+        warnings=MappingProxyType({name: said for name, said in warnings.items() if said}),
     )
 
 
@@ -227,8 +156,9 @@ class Catalogue:
     """
 
     def __init__(self, folder: Path, *, servers: Servers | None = None, names: ConfigNames | None = None) -> None:
-        self.servers = servers
-        self._folder = FlowFolder(folder, servers=servers, names=names)
+        self.folder, self.servers, self._names = folder, servers, names
+        self._files: dict[str, FlowFile] = {}
+        """As the last check found them."""
         self._registry = FlowRegistry()
         self._lock = threading.Lock()
         self._looked = 0.0
@@ -236,11 +166,6 @@ class Catalogue:
         self._is_open = self._is_logging = False
         self._look()
         self._is_open = True
-
-    @property
-    def folder(self) -> Path:
-        """Where the files are."""
-        return self._folder.path
 
     def list_flows(self) -> Mapping[str, WiredFlow]:
         """Id -> flow, sorted by name."""
@@ -272,11 +197,11 @@ class Catalogue:
         """The present text of a file in the folder, with "�" for bytes that are not UTF-8; None where it cannot be
         read.
         """
-        return await asyncio.to_thread(self._folder.read_text, file)
+        return await asyncio.to_thread(_read_start, self.folder / file) if file in self._files else None
 
     async def read_bytes(self, file: str) -> bytes:
         """The bytes of a file in the folder. Raises OSError, and FlowError for a file over the limit."""
-        return await asyncio.to_thread(self._folder.read_bytes, file)
+        return await asyncio.to_thread(_read_content, self.folder / file)
 
     async def read_draft(
         self, file: str, data: bytes, *, names_secrets: bool
@@ -291,16 +216,16 @@ class Catalogue:
 
     def _read_draft(self, name: str, data: bytes, *, names_secrets: bool) -> tuple[WiredFlow | None, Sequence[Problem]]:
         with self._lock:
-            files = {other: replace(file) for other, file in self._folder.files.items()}
+            files = {other: replace(file) for other, file in self._files.items()}
             serving = [wired.flow for wired in self._registry.flows.values() if wired.flow.file == name]
         known = {secret for flow in serving for secret in list_secrets(flow)}
         with suppress(OSError, FlowError):  # a broken file serves nothing: the secrets in its text count as known
-            known |= self._folder.find_secrets(name, self._folder.read_bytes(name))
-        if not names_secrets and (added := self._folder.find_secrets(name, data) - known):
+            known |= find_secrets(name, _read_content(self.folder / name))
+        if not names_secrets and (added := find_secrets(name, data) - known):
             says = f"`${{env:{min(added)}}}` is not in the file that serves: add it where the files are kept."
             return None, [Problem(name, 1, 1, says)]
         file = files.setdefault(name, FlowFile((0, 0, 0)))
-        self._folder.take(file, name, data)
+        self._take(file, name, data)
         settle(files)
         built = build_registry(files)
         if error := built.problems.get(name):
@@ -320,11 +245,7 @@ class Catalogue:
 
     async def read_now(self) -> None:
         """Checks the folder in a thread, whenever the last check was: files written before are read afterwards."""
-        await asyncio.to_thread(self._look_in_turn)
-
-    def _look_in_turn(self) -> None:
-        with self._lock:
-            self._look()
+        await asyncio.to_thread(self._look_alone, waits=True)
 
     def _find_registry(self) -> FlowRegistry:
         """The current registry; callers who come during a check get the result of the one before."""
@@ -342,8 +263,8 @@ class Catalogue:
         self._looked = time.monotonic()  # so that nobody starts a second check meanwhile
         return loop.run_in_executor(None, self._look_alone)
 
-    def _look_alone(self) -> None:
-        if self._lock.acquire(blocking=False):
+    def _look_alone(self, *, waits: bool = False) -> None:
+        if self._lock.acquire(blocking=waits):
             try:
                 self._look()
             finally:
@@ -351,7 +272,7 @@ class Catalogue:
 
     def _look(self) -> None:
         try:
-            is_changed = self._folder.look()
+            is_changed = self._read_folder()
         except OSError as error:
             self._fail(error)
         else:
@@ -359,10 +280,60 @@ class Catalogue:
                 self._failures, is_changed = 0, True
                 _log.warning("The folder of flows can be read again.")
             if is_changed:
-                settle(self._folder.files)
-                self._registry = build_registry(self._folder.files)
+                settle(self._files)
+                self._registry = build_registry(self._files)
                 self._log_new()
         self._looked = time.monotonic()
+
+    def _read_folder(self) -> bool:
+        """Reads new and changed files; True if anything changed. Raises OSError where the folder cannot be listed."""
+        found = _list_files(self.folder)
+        gone = self._find_gone(found)
+        for name in gone:
+            del self._files[name]
+        files = ((name, now, self._files.get(name)) for name, now in found.items())
+        changed = [name for name, now, file in files if file is None or file.is_fresh or file.signature != now]
+        for name in changed:
+            self._read(name, found[name])
+        return bool(gone or changed)
+
+    def _find_gone(self, found: Mapping[str, _Signature]) -> list[str]:
+        """Names of files that two checks in a row did not find: an editor that saves may remove a file for a moment.
+
+        A listing may also lack a file that is just being replaced, so its path is looked up as well.
+        """
+        gone = []
+        for name, file in self._files.items():
+            is_missed = name not in found and not os.path.lexists(self.folder / name)
+            if is_missed and file.is_missed:
+                gone.append(name)
+            file.is_missed = is_missed
+        return gone
+
+    def _read(self, name: str, signature: _Signature) -> None:
+        path, file, digest = self.folder / name, self._files.get(name) or FlowFile(signature), ""
+        try:
+            data = _read_content(path)
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != file.digest:
+                self._take(file, name, data)
+        except FlowError as error:
+            file.good, file.broken = None, error
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.is_symlink():
+                return  # deleted or replaced since the listing: the next check decides
+            message = f"The file cannot be read: {error.strerror}."
+            file.good, file.broken = None, FlowError([Problem(name, 1, 1, message)])
+        file.digest, file.signature, file.is_fresh = digest, signature, time.time_ns() - signature[0] < _FRESH_NS
+        self._files[name] = file
+
+    def _take(self, file: FlowFile, name: str, data: bytes) -> None:
+        """Sets what `file`, of this name, is with this content: a good flow or a broken file."""
+        try:
+            wired = wire(parse_flow(data, name), servers=self.servers)
+            file.good, file.broken = add_warnings(wired, self._names), None
+        except FlowError as error:
+            file.good, file.broken = None, error
 
     def _fail(self, error: OSError) -> None:
         """Keeps serving what was read last, unless two checks in a row did not find the folder.
@@ -374,16 +345,14 @@ class Catalogue:
         if is_first and self._is_open:
             _log.warning("%s What was read last goes on serving.", message)
         if isinstance(error, FileNotFoundError) and not is_first:
-            self._folder.files.clear()
+            self._files.clear()
         if not is_first or not self._is_open:
-            registry, problem = (
-                build_registry(self._folder.files),
-                FlowError([Problem(self._folder.path.name, 1, 1, message)]),
-            )
-            self._registry = replace(registry, problems={self._folder.path.name: problem, **registry.problems})
+            name, registry = self.folder.name, build_registry(self._files)
+            problems = {name: FlowError([Problem(name, 1, 1, message)]), **registry.problems}
+            self._registry = replace(registry, problems=problems)
 
     def _log_new(self) -> None:
-        for name, file in self._folder.files.items() if self._is_logging else ():
+        for name, file in self._files.items() if self._is_logging else ():
             if file.error is not None and not file.is_logged:
                 file.is_logged = True
                 until = " What it was before answers until the next start." if file.serving else ""
@@ -451,6 +420,15 @@ def _read_content(path: Path) -> bytes:
         return file.read(MOST_BYTES + 1)
 
 
+def _read_start(path: Path) -> str | None:
+    """The text of a file up to the size limit; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES).decode("utf-8", "replace").removeprefix("\ufeff")
+    except OSError:
+        return None
+
+
 def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:
     flow = wired.flow
     claims = (("id", flow.id), ("api.endpoint_name", flow.api.endpoint_name))
@@ -461,19 +439,6 @@ def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | No
             message = f"{address!r} is the address of two flows: {other} has it, so {flow.file} needs another one."
             problems.append(Problem(flow.file, place.line, place.column, message, address))
     return FlowError(problems) if problems else None
-
-
-def _find_refusal(wired: WiredFlow) -> FlowError | None:
-    """The problems of a flow that come from the flows that it runs; None where there are none."""
-    problems = [doubt for doubt in find_doubts(wired, ()) if not doubt.is_warning] if wired.runs else []
-    return FlowError(problems) if problems else None
-
-
-def _list_warnings(files: Mapping[str, FlowFile], serving: Sequence[WiredFlow]) -> Mapping[str, Sequence[Problem]]:
-    known = list_by_address(serving)
-    doubts = {wired.flow.file: tuple(find_doubts(wired, known)) for wired in serving if wired.runs}
-    found = {name: (*file.warnings, *doubts.get(name, ())) for name, file in sorted(files.items())}
-    return MappingProxyType({name: warnings for name, warnings in found.items() if warnings})
 
 
 def _summarize(problems: Sequence[Problem], more: str) -> str:

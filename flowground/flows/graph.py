@@ -4,10 +4,14 @@ import graphlib
 import heapq
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from flowground.components.base import Component
 from flowground.core.values import check_length
+from flowground.core.yaml_file import Problems
+from flowground.flows.flow import Flow
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}\n]*)\}")
 
@@ -69,6 +73,21 @@ class Text:
         return value.replace("{", "{{").replace("}", "}}") if self.is_template else value
 
 
+@dataclass(frozen=True, slots=True)
+class FlowParts:
+    """A flow that is being wired.
+
+    `kinds` are the types of its components, without unknown ones, `components` those without mistakes; `connections`
+    maps a component and a field to the text with references that fills it.
+    """
+
+    flow: Flow
+    kinds: Mapping[str, type[Component]]
+    components: Mapping[str, Component]
+    connections: Mapping[str, Mapping[str, Text]]
+    problems: Problems
+
+
 def parse_text(value: str, *, is_template: bool = False, is_url: bool = False) -> Text | None:
     """The parts of a text with references; None when it holds none. `$${` stands for `${` and begins no reference.
 
@@ -98,23 +117,19 @@ def parse_text(value: str, *, is_template: bool = False, is_url: bool = False) -
 def run_order(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     """Names in an order where each comes after all it waits for; among equals in the mapping's order.
 
-    Names in a circle, and those that wait for one, are left out. (graphlib takes five times as long for a small flow.)
+    Names in a circle, and those that wait for one, are left out.
     """
-    place = {name: index for index, name in enumerate(waits_for)}
-    names = tuple(waits_for)
-    missing = {name: len(set(needed)) for name, needed in waits_for.items()}
-    followers: dict[str, list[str]] = {}
-    for name, needed in waits_for.items():
-        for before in set(needed):
-            followers.setdefault(before, []).append(name)
-    ready = [place[name] for name, number in missing.items() if not number]  # the list is sorted, and so a heap
+    names, sorter = tuple(waits_for), graphlib.TopologicalSorter(waits_for)
+    place = {name: index for index, name in enumerate(names)}
+    with suppress(graphlib.CycleError):  # the others are given all the same
+        sorter.prepare()
+    ready: list[int] = []
     order: list[str] = []
-    while ready:
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heapq.heappush(ready, place[name])
         order.append(names[heapq.heappop(ready)])
-        for follower in followers.get(order[-1], ()):
-            missing[follower] -= 1
-            if not missing[follower]:
-                heapq.heappush(ready, place[follower])
+        sorter.done(order[-1])
     return tuple(order)
 
 

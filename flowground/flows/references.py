@@ -2,82 +2,19 @@
 fits.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from flowground.components.base import Component
 from flowground.core.values import ValueKind, explain_mismatch
-from flowground.core.yaml_file import Problems
 from flowground.flows.fields import find_type
-from flowground.flows.flow import WHEN, Flow
-from flowground.flows.graph import Reference, Text
+from flowground.flows.flow import WHEN
+from flowground.flows.graph import FlowParts, Reference, Text
 
 
-@dataclass(frozen=True, slots=True)
-class References:
-    """Checks the references of a flow: `kinds` are the types of its components, `components` those without mistakes."""
-
-    flow: Flow
-    kinds: Mapping[str, type[Component]]
-    components: Mapping[str, Component]
-    problems: Problems
-
-    def check_all(self, connections: Mapping[str, Mapping[str, Text]]) -> dict[str, frozenset[str]]:
-        """The components that each component refers to; notes wrong references."""
-        return {name: frozenset(self.check(name, connections.get(name, {}))) for name in self.flow.components}
-
-    def check(self, name: str, texts: Mapping[str, Text]) -> Iterator[str]:
-        """The components that the fields of this one wait for; notes wrong references."""
-        for field, text in texts.items():
-            kind = find_type(self.kinds[name], field)
-            wanted = kind.wants if kind is not None and text.sources else "text"
-            for reference in text.references:
-                if reference.component not in self.flow.components:
-                    says = f"`{reference}` names no component of this flow"
-                    otherwise = "; a plain `${` is written `$${`"
-                    self._note(name, field, reference, says, reference.component, self.flow.components, otherwise)
-                    continue
-                yield reference.component
-                if reference.component in self.components:
-                    self._check_port(name, field, reference, wanted)
-                elif source := self.kinds.get(reference.component):
-                    self._check_name(name, field, reference, source.outputs)
-
-    def _check_port(self, name: str, field: str, reference: Reference, wanted: ValueKind) -> None:
-        source = self.components[reference.component]
-        ports = source.list_outputs()
-        if not self._check_name(name, field, reference, ports):
-            return
-        if reference.output is None and source.branches:
-            says = f"`{reference.component}` gives one of its outputs: say which, {_list_ports(reference, ports)}"
-            self._note(name, field, reference, says, None)
-            return
-        given = ports[next(iter(ports)) if reference.output is None else reference.output]
-        if why := explain_mismatch(given, wanted):
-            says = f"`{reference}` is {given}, and `{field}` of {self.flow.components[name].type} takes {wanted}: {why}"
-            self._note(name, field, reference, says, None)
-
-    def _check_name(self, name: str, field: str, reference: Reference, ports: Iterable[str]) -> bool:
-        if reference.output is None or reference.output in ports:
-            return True
-        target = self.flow.components[reference.component]
-        says = f"`{reference.component}` ({target.type}) has no output {reference.output!r}"
-        self._note(name, field, reference, says, reference.output, ports, f"; it has {', '.join(ports)}")
-        return False
-
-    def _note(
-        self,
-        name: str,
-        field: str,
-        reference: Reference,
-        says: str,
-        word: str | None,
-        choices: Iterable[str] = (),
-        otherwise: str = "",
-    ) -> None:
-        spec = self.flow.components[name]
-        at = spec.find_place(field, reference.offset)
-        self.problems.add(at, says, value=word or str(reference), choices=tuple(choices), otherwise=otherwise)
+def check_references(parts: FlowParts) -> dict[str, frozenset[str]]:
+    """The components that each component refers to; notes wrong references."""
+    return {name: frozenset(_check_component(parts, name)) for name in parts.flow.components}
 
 
 def split_references(texts: Mapping[str, Text]) -> tuple[Sequence[Reference], Sequence[Reference]]:
@@ -87,5 +24,39 @@ def split_references(texts: Mapping[str, Text]) -> tuple[Sequence[Reference], Se
     return fields, when.references if when else ()
 
 
-def _list_ports(reference: Reference, ports: Iterable[str]) -> str:
-    return " or ".join(f"`${{{reference.component}.{port}}}`" for port in ports)
+def _check_component(parts: FlowParts, name: str) -> Iterator[str]:
+    """The components that the fields of this one wait for."""
+    known, spec = parts.flow.components, parts.flow.components[name]
+    for field, text in parts.connections.get(name, {}).items():
+        kind = find_type(parts.kinds[name], field)
+        wanted = kind.wants if kind is not None and text.sources else "text"
+        for reference in text.references:
+            note = partial(_note, parts, name, field, reference)
+            if reference.component not in known:
+                says, otherwise = f"`{reference}` names no component of this flow", "; a plain `${` is written `$${`"
+                note(says, value=reference.component, choices=known, otherwise=otherwise)
+                continue
+            yield reference.component
+            if reference.component in parts.kinds:
+                _check_output(parts, reference, wanted, f"`{field}` of {spec.type}", note)
+
+
+def _check_output(
+    parts: FlowParts, reference: Reference, wanted: ValueKind, target: str, note: Callable[..., None]
+) -> None:
+    name, port = reference.component, reference.output
+    source = parts.components.get(name)
+    ports = source.list_outputs() if source else parts.kinds[name].outputs
+    if port is not None and port not in ports:
+        says = f"`{name}` ({parts.flow.components[name].type}) has no output {port!r}"
+        note(says, value=port, choices=ports, otherwise=f"; it has {', '.join(ports)}")
+    elif source and port is None and source.branches:
+        names = " or ".join(f"`${{{name}.{each}}}`" for each in ports)
+        note(f"`{name}` gives one of its outputs: say which, {names}")
+    elif source and (why := explain_mismatch(given := ports[port or next(iter(ports))], wanted)):
+        note(f"`{reference}` is {given}, and {target} takes {wanted}: {why}")
+
+
+def _note(parts: FlowParts, name: str, field: str, reference: Reference, says: str, **more: Any) -> None:
+    at = parts.flow.components[name].find_place(field, reference.offset)
+    parts.problems.add(at, says, **{"value": str(reference), **more})

@@ -1,21 +1,21 @@
 """Checks `tests:` of a flow file: the components that they name, patterns and schemas."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from flowground.components.base import Component
 from flowground.components.connectors import MCP, SQL, PythonFunction
 from flowground.components.schemas import WrongPattern, compile_pattern, find_wrong_schema
 from flowground.components.web import APIRequest
 from flowground.core.words import list_names
-from flowground.core.yaml_file import Problems
-from flowground.flows.flow import Flow, TestedTurn
+from flowground.flows.flow import TestedTurn
+from flowground.flows.graph import FlowParts
 from flowground.flows.tools import find_tool_names
 
 
-def check_tests(flow: Flow, components: Mapping[str, Component], problems: Problems) -> None:
-    """Notes mistakes in the flow's tests; `components` are those without mistakes."""
-    names = _TestNames(flow, components, problems)
-    for index, test in enumerate(flow.tests):
+def check_tests(parts: FlowParts) -> None:
+    """Notes mistakes in the flow's tests."""
+    names = _TestNames(parts)
+    for index, test in enumerate(parts.flow.tests):
         for number, turn in enumerate(test.list_turns()):
             names.check(turn, f"tests.{index}.turns.{number}" if test.turns else f"tests.{index}")
 
@@ -28,24 +28,19 @@ def may_be_replied(component: Component) -> bool:
 
 
 class _TestNames:
-    def __init__(self, flow: Flow, components: Mapping[str, Component], problems: Problems) -> None:
-        self._flow = flow
-        self._components = components
-        self._asking = [name for name, component in components.items() if component.list_models()]
-        self._replied = [name for name, component in components.items() if may_be_replied(component)]
-        self._tools = sorted(find_tool_names(flow))
-        self._problems = problems
-        self._flow_runs_others = any(component.list_flows() for component in components.values())
+    def __init__(self, parts: FlowParts) -> None:
+        self._flow, self._components, self._problems = parts.flow, parts.components, parts.problems
+        self._asking = [name for name, component in parts.components.items() if component.list_models()]
+        self._replied = [name for name, component in parts.components.items() if may_be_replied(component)]
+        self._tools = sorted(find_tool_names(parts.flow))
+        self._flow_runs_others = any(component.list_flows() for component in parts.components.values())
 
     def check(self, turn: TestedTurn, path: str) -> None:
         """Notes the mistakes of one turn."""
         expect = turn.expect
         self._check_asking(turn.replies, f"{path}.replies", self._replied, "asks nobody")
         self._check_asking(expect.calls, f"{path}.expect.calls", self._asking, "asks no model")
-        for name in expect.arguments:
-            if self._check_name(name, f"{path}.expect.arguments", name) and name not in self._tools:
-                says = f"`{name}` ({self._flow.components[name].type}) is no tool of an agent"
-                self._note(f"{path}.expect.arguments", name, says, name, self._tools)
+        self._check_asking(expect.arguments, f"{path}.expect.arguments", self._tools, "is no tool of an agent")
         for key, names in (("takes", expect.takes), ("skips", expect.skips)):
             for number, name in enumerate(names):
                 if not self._is_inner(name):
@@ -60,9 +55,8 @@ class _TestNames:
 
     def _check_asking(self, names: Iterable[str], path: str, known: Iterable[str], lacks: str) -> None:
         for name in names:
-            if self._is_inner(name):
-                continue
-            if self._check_name(name, path, name) and name in self._components and name not in known:
+            is_known = self._is_inner(name) or name in known or not self._check_name(name, path, name)
+            if not is_known and name in self._components:
                 says = f"`{name}` ({self._flow.components[name].type}) {lacks}"
                 self._note(path, name, says, name, known)
 

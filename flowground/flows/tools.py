@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from inspect import getdoc
 from typing import Any, Literal
 
@@ -10,9 +10,9 @@ from flowground.components.agent import Agent, ToolUse
 from flowground.components.base import Component, ToolComponent
 from flowground.components.connectors import MCP
 from flowground.components.template import VariablesTool
-from flowground.core.yaml_file import Problems
 from flowground.flows.fields import FieldType, list_types, read_variable
 from flowground.flows.flow import ComponentSpec, Flow
+from flowground.flows.graph import FlowParts
 from flowground.providers.base import ToolSpec
 
 _LONGEST_NAME = 64
@@ -82,23 +82,15 @@ def list_arguments(spec: ComponentSpec, kind: type[Component]) -> list[FieldType
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Wires the tools of all agents of a flow: `components` are those without mistakes, `kinds` the types, `used` the
-    components that references lead to.
-    """
+    """Wires the tools of all agents of a flow; `used` are the components that references lead to."""
 
-    flow: Flow
-    kinds: Mapping[str, type[Component]]
-    components: Mapping[str, Component]
+    parts: FlowParts
     used: frozenset[str]
-    problems: Problems
-    found: dict[str, tuple[WiredTool, ...]] = field(default_factory=dict)
 
     def wire(self) -> Mapping[str, tuple[WiredTool, ...]]:
         """The tools by agent; notes wrong entries."""
-        for name, component in self.components.items():
-            if isinstance(component, Agent) and component.uses:
-                self.found[name] = self._wire_agent(name, component.uses)
-        return self.found
+        agents = {name: one for name, one in self.parts.components.items() if isinstance(one, Agent) and one.uses}
+        return {name: self._wire_agent(name, agent.uses) for name, agent in agents.items()}
 
     def _wire_agent(self, agent: str, uses: Iterable[ToolUse]) -> tuple[WiredTool, ...]:
         tools: dict[str, WiredTool] = {}
@@ -111,23 +103,25 @@ class Tools:
         return tuple(tools.values())
 
     def _wire_use(self, agent: str, use: ToolUse) -> Iterable[WiredTool]:
-        spec, kind = self.flow.components.get(use.use), self.kinds.get(use.use)
+        known, kind = self.parts.flow.components, self.parts.kinds.get(use.use)
+        spec = known.get(use.use)
         if spec is None or use.use == agent:
             says = "An agent cannot be its own tool" if spec else f"`{use.use}` names no component of this flow"
-            self._note(agent, says, use.use, () if spec else tuple(self.flow.components))
+            self._note(agent, says, use.use, () if spec else known)
             return ()
         if kind is None:
             return ()
         if not issubclass(kind, ToolComponent):
-            known = [name for name, other in self.kinds.items() if issubclass(other, ToolComponent) and name != agent]
-            self._note(agent, f"`{use.use}` ({spec.type}) cannot be a tool", use.use, tuple(known))
+            kinds = self.parts.kinds.items()
+            fitting = [name for name, other in kinds if issubclass(other, ToolComponent) and name != agent]
+            self._note(agent, f"`{use.use}` ({spec.type}) cannot be a tool", use.use, fitting)
             return ()
         if issubclass(kind, MCP):
             return self._wire_server_tools(agent, use, spec)
         return (self._wire_tool(agent, use, spec, kind),)
 
     def _wire_server_tools(self, agent: str, use: ToolUse, spec: ComponentSpec) -> Iterable[WiredTool]:
-        component = self.components.get(use.use)
+        component = self.parts.components.get(use.use)
         offered = component.list_offered() if isinstance(component, MCP) else {}
         if use.use in self.used:
             says = f"`{use.use}` is referred to, so it also runs by itself: write a second component for the tool"
@@ -152,14 +146,15 @@ class Tools:
         name = use.name or re.sub(r"[^A-Za-z0-9_]", "_", use.use)[:_LONGEST_NAME]
         text = use.description or spec.step.description
         tool = ToolSpec(name, text or _read_sentence(kind), _write_parameters(arguments))
-        component = self.components.get(use.use)
+        component = self.parts.components.get(use.use)
         writes = component is not None and component.writes
         return WiredTool(
             use.use, tool, tuple(known.name for known in arguments), writes, text is not None, confirm=use.confirm
         )
 
-    def _note(self, agent: str, says: str, value: str, choices: tuple[str, ...] = ()) -> None:
-        self.problems.add(self.flow.components[agent].places["tools"].value, says, value=value, choices=choices)
+    def _note(self, agent: str, says: str, value: str, choices: Iterable[str] = ()) -> None:
+        at = self.parts.flow.components[agent].places["tools"].value
+        self.parts.problems.add(at, says, value=value, choices=choices)
 
 
 def _read_sentence(kind: type[Component]) -> str:

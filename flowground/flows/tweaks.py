@@ -17,10 +17,11 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, TypeGuard
+from typing import Any, Literal, NoReturn
+
+import msgspec
 
 from flowground.components.base import INPUT, Component
-from flowground.components.io import input_kind
 from flowground.core.caller import LOCAL_OWNER, Caller, InputType, RunRequest
 from flowground.core.errors import InputConflict, InvalidRequest, OptionMissing, TweaksRefused
 from flowground.core.values import is_blank
@@ -82,7 +83,7 @@ def list_missing(wired: WiredFlow, request: RunRequest) -> list[FieldPolicy]:
         field
         for field in wired.policy.required
         if is_blank(getattr(wired.components[field.component], field.name))
-        and (field.name != INPUT or is_blank(request.find_message(input_kind(wired.components[field.component]))))
+        and (field.name != INPUT or is_blank(request.find_message(wired.components[field.component].input_kind)))
     ]
 
 
@@ -96,7 +97,7 @@ def refuse_missing(wired: WiredFlow, request: RunRequest) -> None:
 
 def name_option(wired: WiredFlow, field: FieldPolicy) -> str:
     """The label of an option: a Text Input has the name that its author gave it, any other field its title."""
-    takes_input = input_kind(wired.components[field.component]) is not None
+    takes_input = wired.components[field.component].input_kind is not None
     name = wired.flow.components[field.component].display_name or field.component
     return name if takes_input and field.name == INPUT else field.type.title
 
@@ -131,7 +132,7 @@ def drop_inputs(
     message.
     """
     request = RunRequest(input_value="", input_type=input_type)
-    takers = {name for name, item in wired.components.items() if request.find_message(input_kind(item)) is not None}
+    takers = {name for name, item in wired.components.items() if request.find_message(item.input_kind) is not None}
     return keep_values(overrides, lambda name, key, _: key != INPUT or name not in takers)
 
 
@@ -174,9 +175,7 @@ def read_link(text: str) -> dict[str, dict[str, Any]]:
             unfolding = zlib.decompressobj(_RAW)
             plain = unfolding.decompress(packed, _LARGEST)
             if unfolding.eof and not unfolding.unused_data:
-                values = json.loads(plain.decode(), parse_constant=int)  # raises ValueError for NaN and Infinity
-                if _are_field_values(values):
-                    return values
+                return msgspec.json.decode(plain, type=dict[str, dict[str, Any]])
     raise InvalidRequest("This link holds no overrides that can be read: it may have been cut off.")
 
 
@@ -283,10 +282,10 @@ class _Tweaks:
         return self.wired.policy.asks_nothing(name, key, unwrap_tweak(value), self.caller)
 
     def _gets_message(self, name: str) -> bool:
-        return self.request.find_message(input_kind(self.wired.components[name])) is not None
+        return self.request.find_message(self.wired.components[name].input_kind) is not None
 
     def _refuse_conflict(self, name: str) -> NoReturn:
-        takes = input_kind(self.wired.components[name])
+        takes = self.wired.components[name].input_kind
         hint = "Send one of the two"
         if takes == "text" and self.request.input_type == "any":
             hint += ", or `input_type: chat`: then the message goes to Chat Inputs alone"
@@ -299,10 +298,6 @@ class _Tweaks:
         self.refusals.append(refusal)
         if len(self.refusals) >= _ENOUGH:
             _refuse(self.refusals, self.caller)
-
-
-def _are_field_values(values: object) -> TypeGuard[dict[str, dict[str, Any]]]:
-    return isinstance(values, dict) and all(isinstance(fields, dict) for fields in values.values())
 
 
 def _is_own(policy: FieldPolicy | None, value: Any) -> bool:

@@ -15,8 +15,8 @@ from flowground.core.words import find_nearest, list_names
 from flowground.core.yaml_file import Position, Problems, SourceLocation
 from flowground.flows.field_values import describe_misfit, find_misfits
 from flowground.flows.fields import FieldType, find_type, list_types
-from flowground.flows.flow import WHEN, ComponentSpec, Flow
-from flowground.flows.graph import Text, parse_text
+from flowground.flows.flow import WHEN, ComponentSpec
+from flowground.flows.graph import FlowParts, Text, parse_text
 from flowground.flows.parse import ENV
 from flowground.flows.tools import WiredTool
 from flowground.tools.settings import McpServerEntry
@@ -47,22 +47,16 @@ def wire_component(
     return component, wiring.connections
 
 
-def check_servers(
-    flow: Flow,
-    components: Mapping[str, Component],
-    tools: Mapping[str, tuple[WiredTool, ...]],
-    servers: Servers | None,
-    problems: Problems,
-) -> None:
+def check_servers(parts: FlowParts, tools: Mapping[str, tuple[WiredTool, ...]], servers: Servers | None) -> None:
     """Notes unknown MCP servers and tools, and MCP components that can never run; `tools` are those of agents.
 
     `servers` is None where config.yaml is not known; then only the last of these is checked.
     """
-    called = {tool.component for each in tools.values() for tool in each}
-    for name, component in components.items():
+    problems, called = parts.problems, {tool.component for each in tools.values() for tool in each}
+    for name, component in parts.components.items():
         if not isinstance(component, MCP):
             continue
-        spec = flow.components[name]
+        spec = parts.flow.components[name]
         if component.arguments is None and "arguments" not in spec.fields and name not in called:
             says = f"`{name}` is called by nobody: name it in the `tools` of an agent, or give it `arguments`"
             problems.add(spec.position, says, value=name)
@@ -157,16 +151,14 @@ class _Wiring:
         self.problems.add(at, message, **more)
 
     def _fill_secret(self, field: FieldType, value: str, found: "re.Match[str]") -> None:
-        place, variable = self.spec.places[field.name], found[1]
+        place = self.spec.places[field.name]
         if not field.is_secret:
             says = f"`${{env:…}}` is read in secret fields only, and `{field.name}` of {self.spec.type} is none"
             self._note(place.find_position(value, found.start()), says, value=found[0])
-        elif value != found[0] or not _ENV_NAME.fullmatch(variable):
+        elif value != found[0]:
             self._note(place.value, f"A secret is `${{env:NAME}}` as a whole: `{field.name}` is not")
-        elif variable not in os.environ:
-            self._note(place.value, f"The environment variable {variable} is not set", value=value)
         else:
-            self.values[field.name] = os.environ[variable]
+            self.values[field.name] = self._fill_inner_secret(field, value)
 
     def _fill_inner_secret(self, field: FieldType, value: Any) -> Any:
         """One text of a mapping, in which `${env:NAME}` may be a part: `Bearer ${env:NAME}`."""
@@ -180,7 +172,7 @@ class _Wiring:
             self._note(place, f"The environment variable {found[1]} is not set", value=found[0])
         else:
             return value.replace(found[0], os.environ[found[1]])
-        return ""
+        return value
 
     def _connect(self, field: FieldType, value: str, text: Text) -> None:
         if not text.references:

@@ -6,11 +6,10 @@ fallbacks of components that may fail without ending the run.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 from flowground.components import COMPONENTS
 from flowground.components.base import INPUT, STORE_MESSAGE, Component
-from flowground.components.io import InputComponent, input_kind, output_kind
 from flowground.components.models import spread_value
 from flowground.core.caller import InputType, OutputType
 from flowground.core.errors import RunError
@@ -19,9 +18,9 @@ from flowground.core.words import show
 from flowground.core.yaml_file import Problems
 from flowground.flows.field_values import FlowPolicy
 from flowground.flows.fields import check_overridable, find_type
-from flowground.flows.flow import WHEN, Flow
-from flowground.flows.graph import Reference, Text, find_circle, run_order
-from flowground.flows.references import References, split_references
+from flowground.flows.flow import WHEN, ComponentSpec, Flow
+from flowground.flows.graph import FlowParts, Reference, Text, find_circle, run_order
+from flowground.flows.references import check_references, split_references
 from flowground.flows.tested import check_tests
 from flowground.flows.tools import Tools, WiredTool, find_tool_names, list_arguments
 from flowground.flows.wired_component import Servers as Servers
@@ -38,19 +37,6 @@ _WORDS: Mapping[ValueKind, str] = {
 }
 
 
-def read_fallbacks(flow: Flow, components: Mapping[str, Component], problems: Problems) -> dict[str, Value]:
-    """The fallback values of components whose failure does not end the run; notes wrong entries in `step:`.
-
-    `components` are those without mistakes.
-    """
-    read = {
-        name: _read_fallback(flow, name, component, problems)
-        for name, component in components.items()
-        if flow.components[name].step.model_fields_set & {"on_error", "fallback"}
-    }
-    return {name: value for name, value in read.items() if flow.components[name].step.goes_on}
-
-
 @dataclass(frozen=True, slots=True)
 class WiredFlow:
     """Everything a run needs, worked out once and shared by all runs of this version.
@@ -59,11 +45,12 @@ class WiredFlow:
     the text with references that fills it. `ports` are each component's outputs and their kinds. `waits_for` has direct
     dependencies only; `followers` is its inverse, `waits` the number of dependencies; `begins` are components without
     any. In `order` each component comes after all it waits for, among equals in the file's order. `outputs` are Chat
-    and Text Outputs in that order, `chat_input_id` is the first Chat Input, which takes the files of a message.
-    `streams_to` maps a streaming component to the Chat Outputs that show its text unchanged, `joins` maps such an
-    output to the references it joins, in order. `may_skip`: a run may leave components out. `wants` has the connected
-    fields that take no text, and the kind they take; `fallbacks` the values of components that may fail; `shows` the
-    references that an output shows unchanged, where these may be no text.
+    and Text Outputs in that order, `chat_input_id` is the first Chat Input, which takes the files of a message; None
+    where people fill in a text instead of chatting. `streams_to` maps a streaming component to the Chat Outputs that
+    show its text unchanged, `joins` maps such an output to the references it joins, in order. `may_skip`: a run may
+    leave components out. `wants` has the connected fields that take no text, and the kind they take; `fallbacks` the
+    values of components that may fail; `shows` the references that an output shows unchanged, where these may be no
+    text.
 
     `runs` are the flows that components name; `inner_flows` are these and all that they run in turn, by the names they
     are called by, as far as they are loaded. `version` is 12 hex digits: of the file, or of all files that a run may
@@ -133,19 +120,14 @@ class WiredFlow:
                 for model in component.list_models():
                     yield name, model
 
-    @property
-    def chat_input(self) -> InputComponent | None:
-        """The first Chat Input; None where people fill in a text instead of chatting."""
-        return None if self.chat_input_id is None else cast(InputComponent, self.components[self.chat_input_id])
-
 
 def keeps_messages(wired: WiredFlow, changes: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
     """Whether the messages of a turn are stored, when the fields in `changes` have those values."""
-    for name, component in wired.components.items():
-        changed = changes.get(name, {}) if changes else {}
-        if not changed.get(STORE_MESSAGE, getattr(component, STORE_MESSAGE, True)):
-            return False
-    return True
+    changed = changes or {}
+    return all(
+        changed.get(name, {}).get(STORE_MESSAGE, getattr(component, STORE_MESSAGE, True))
+        for name, component in wired.components.items()
+    )
 
 
 def replace_components(wired: WiredFlow, components: Mapping[str, Component]) -> WiredFlow:
@@ -166,26 +148,29 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
     made = _wire_components(flow, types, problems)
     connections = {name: texts for name, (_, texts) in made.items() if texts}
     components = {name: component for name, (component, _) in made.items() if component is not None}
-    refers_to = References(flow, kinds, components, problems).check_all(connections)
+    parts = FlowParts(flow, kinds, components, connections, problems)
+    refers_to = check_references(parts)
     used = frozenset(name for names in refers_to.values() for name in names)
-    tools = Tools(flow, kinds, components, used, problems).wire()
+    tools = Tools(parts, used).wire()
     waits_for = _find_waits(refers_to, tools, used)
     order = run_order(waits_for)
     if len(order) < len(waits_for):
-        _note_circle(flow, waits_for, connections, problems)
-    _check_outputs(flow, kinds, problems)
-    check_overridable(flow, kinds, connections, problems)
-    fallbacks = read_fallbacks(flow, components, problems)
-    check_tests(flow, components, problems)
-    check_servers(flow, components, tools, servers, problems)
+        _note_circle(parts, waits_for)
+    _check_outputs(parts)
+    check_overridable(parts)
+    fallbacks = _read_fallbacks(parts)
+    check_tests(parts)
+    check_servers(parts, tools, servers)
     if problems:
         problems.refuse()
-    _Branches(flow, components, connections, problems).check_all(order)
-    _warn_of_unread_files(flow, components, connections, problems)
+    _Branches(parts).check_all(order)
+    _warn_of_unread_files(parts)
     if problems.warnings:
         flow = replace(flow, warnings=(*flow.warnings, *problems.warnings))
     ports = {name: component.list_outputs() for name, component in components.items()}
     names = {name: spec.display_name or components[name].title for name, spec in flow.components.items()}
+    outputs = {name: _list_shown(parts, name) for name in order if components[name].output_kind}
+    plain = {name: shown for name, shown in outputs.items() if _shows_unchanged(components[name], shown)}
     return WiredFlow(
         flow=flow,
         components=components,
@@ -197,15 +182,15 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
         waits={name: len(needed) for name, needed in waits_for.items()},
         begins=tuple(name for name in order if not waits_for[name]),
         order=order,
-        outputs=tuple(name for name in order if output_kind(components[name])),
-        chat_input_id=next((name for name, one in components.items() if input_kind(one) == "chat"), None),
-        streams_to=_find_streams(components, connections),
-        joins=_find_joins(components, connections),
+        outputs=tuple(outputs),
+        chat_input_id=next((name for name, one in components.items() if one.input_kind == "chat"), None),
+        streams_to=_find_streams(parts, plain),
+        joins={name: shown for name, shown in plain.items() if len(shown) > 1},
         may_skip=any(component.may_leave_outputs for component in components.values())
         or any(ports[name].keys() > spread_value(components[name], value).keys() for name, value in fallbacks.items()),
-        wants=_find_wants(kinds, connections),
+        wants=_find_wants(parts),
         fallbacks=fallbacks,
-        shows=_find_shown_values(components, connections, ports),
+        shows={name: shown for name, shown in outputs.items() if any(_is_value(ports, one) for one in shown)},
         runs=tuple(dict.fromkeys(name for component in components.values() for name in component.list_flows())),
         tools=tools,
         version=flow.version,
@@ -215,8 +200,8 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
 
 def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
     """`input_type` and `output_type` of a call to this flow: "text" where it has only such a component, else "chat"."""
-    takes = {input_kind(item) for item in wired.components.values()}
-    gives = {output_kind(item) for item in wired.components.values()}
+    takes = {item.input_kind for item in wired.components.values()}
+    gives = {item.output_kind for item in wired.components.values()}
     return (
         "text" if "text" in takes and "chat" not in takes else "chat",
         "text" if "text" in gives and "chat" not in gives else "chat",
@@ -227,11 +212,7 @@ def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
 class _Branches:
     """Warns of a component that can never run, and of one that always runs and is joined with others that may not."""
 
-    flow: Flow
-    components: Mapping[str, Component]
-    connections: Mapping[str, Mapping[str, Text]]
-    problems: Problems
-
+    parts: FlowParts
     _needs: dict[str, frozenset[_Port]] = field(default_factory=dict)
     """The ports without which each checked component does not run."""
     _may_skip: set[str] = field(default_factory=set)
@@ -242,7 +223,7 @@ class _Branches:
             self._check(name)
 
     def _check(self, name: str) -> None:
-        texts = self.connections.get(name, {})
+        texts = self.parts.connections.get(name, {})
         groups = split_references(texts)
         needed = [reference for group in groups for reference in group if not reference.is_optional]
         needs = frozenset(port for reference in needed for port in self._list_needs(reference))
@@ -258,7 +239,7 @@ class _Branches:
 
     def _list_needs(self, reference: Reference) -> Iterator[_Port]:
         yield from self._needs.get(reference.component, ())
-        if self.components[reference.component].branches and reference.output:
+        if self.parts.components[reference.component].branches and reference.output:
             yield reference.component, reference.output
 
     def _may_skip_by(self, references: Sequence[Reference]) -> bool:
@@ -269,7 +250,7 @@ class _Branches:
         return bool(references) and all(map(self._may_leave, references))
 
     def _may_leave(self, reference: Reference) -> bool:
-        source = self.components[reference.component]
+        source = self.parts.components[reference.component]
         return source.may_leave_outputs or reference.component in self._may_skip
 
     def _check_join(self, name: str, key: str, text: Text) -> None:
@@ -280,21 +261,28 @@ class _Branches:
                 f"`{always.component}` runs always, since it refers to nothing that may be skipped: its text stands in "
                 f"`{key}` beside that of the branch. A fixed text of a branch has `step: {{when: …}}`"
             )
-            self._warn(name, key, always, says)
+            spec = self.parts.flow.components[name]
+            self.parts.problems.warn(spec.find_place(key, always.offset), says, value=key)
 
     def _warn_never(self, name: str, needs: frozenset[_Port]) -> None:
         first = next(component for component, _ in sorted(needs) if sum(component == other for other, _ in needs) > 1)
         ports = " and ".join(f"`${{{component}.{port}}}`" for component, port in sorted(needs) if component == first)
         says = f"`{name}` never runs: it needs {ports}, of which only one is given. Optional references end with `?`"
-        self.problems.warn(self.flow.components[name].position, says, value=name)
-
-    def _warn(self, name: str, key: str, reference: Reference, says: str) -> None:
-        spec = self.flow.components[name]
-        self.problems.warn(spec.find_place(key, reference.offset), says, value=key)
+        self.parts.problems.warn(self.parts.flow.components[name].position, says, value=name)
 
 
-def _read_fallback(flow: Flow, name: str, component: Component, problems: Problems) -> Value:
-    spec = flow.components[name]
+def _read_fallbacks(parts: FlowParts) -> dict[str, Value]:
+    """The fallback values of components whose failure does not end the run; notes wrong entries in `step:`."""
+    specs = {name: parts.flow.components[name] for name in parts.components}
+    read = {
+        name: _read_fallback(spec, parts.components[name], parts.problems)
+        for name, spec in specs.items()
+        if spec.step.model_fields_set & {"on_error", "fallback"}
+    }
+    return {name: value for name, value in read.items() if specs[name].step.goes_on}
+
+
+def _read_fallback(spec: ComponentSpec, component: Component, problems: Problems) -> Value:
     kind = next(iter(component.list_outputs().values()))
     if not component.calls_out:
         key = "on_error" if "on_error" in spec.step.model_fields_set else "fallback"
@@ -347,18 +335,13 @@ def _wire_components(
     return made
 
 
-def _note_circle(
-    flow: Flow,
-    waits_for: Mapping[str, frozenset[str]],
-    connections: Mapping[str, Mapping[str, Text]],
-    problems: Problems,
-) -> None:
+def _note_circle(parts: FlowParts, waits_for: Mapping[str, frozenset[str]]) -> None:
     circle = find_circle(waits_for)
     first, second = circle[0], circle[1] if len(circle) > 1 else circle[0]
-    spec = flow.components[first]
+    spec, problems = parts.flow.components[first], parts.problems
     places = (
         spec.find_place(field, reference.offset)
-        for field, text in connections.get(first, {}).items()
+        for field, text in parts.connections.get(first, {}).items()
         for reference in text.references
         if reference.component == second
     )
@@ -386,32 +369,23 @@ def _find_waits(
     return {name: find(name, frozenset((name,))) for name in refers_to if name not in called}
 
 
-def _check_outputs(flow: Flow, kinds: Mapping[str, type[Component]], problems: Problems) -> None:
+def _check_outputs(parts: FlowParts) -> None:
+    specs = parts.flow.components
     # Components of unknown types are left out of `kinds`: one of them may have been meant as the output.
-    if len(kinds) == len(flow.components) and not any(output_kind(kind) for kind in kinds.values()):
-        last = list(flow.components.values())[-1]
-        problems.add(last.position, "The flow gives no answer: it needs a ChatOutput or a TextOutput")
+    if len(parts.kinds) == len(specs) and not any(kind.output_kind for kind in parts.kinds.values()):
+        last = list(specs.values())[-1]
+        parts.problems.add(last.position, "The flow gives no answer: it needs a ChatOutput or a TextOutput")
 
 
-def _warn_of_unread_files(
-    flow: Flow,
-    components: Mapping[str, Component],
-    connections: Mapping[str, Mapping[str, Text]],
-    problems: Problems,
-) -> None:
+def _warn_of_unread_files(parts: FlowParts) -> None:
     """Warns where people may send files that no component reads."""
-    reads = {
-        (part.component, part.output)
-        for texts in connections.values()
-        for text in texts.values()
-        for part in text.references
-    }
-    for name, component in components.items():
-        if flow.chat.accepts and input_kind(component) == "chat" and (name, "files") not in reads:
-            says = (
-                f"`chat.accepts` takes files, and nothing reads them: `files: ${{{name}.files}}` shows them to a model"
-            )
-            problems.warn(flow.components[name].position, says, value=name)
+    texts = (text for texts in parts.connections.values() for text in texts.values())
+    reads = {(part.component, part.output) for text in texts for part in text.references}
+    for name, component in parts.components.items():
+        if parts.flow.chat.accepts and component.input_kind == "chat" and (name, "files") not in reads:
+            advice = f"`files: ${{{name}.files}}` shows them to a model"
+            says = f"`chat.accepts` takes files, and nothing reads them: {advice}"
+            parts.problems.warn(parts.flow.components[name].position, says, value=name)
 
 
 def _find_followers(waits_for: Mapping[str, frozenset[str]]) -> dict[str, tuple[str, ...]]:
@@ -422,61 +396,37 @@ def _find_followers(waits_for: Mapping[str, frozenset[str]]) -> dict[str, tuple[
     return followers
 
 
-def _find_streams(
-    components: Mapping[str, Component], connections: Mapping[str, Mapping[str, Text]]
-) -> dict[str, tuple[str, ...]]:
+def _list_shown(parts: FlowParts, output: str) -> tuple[Reference, ...]:
+    """The references that an output shows and nothing beside them, in order."""
+    text = parts.connections.get(output, {}).get(INPUT)
+    return text.sources if text else ()
+
+
+def _shows_unchanged(output: Component, shown: Sequence[Reference]) -> bool:
+    """Whether what an output shows may reach it in pieces; it may not where one component comes twice."""
+    return output.output_kind == "chat" and len({reference.component for reference in shown}) == len(shown)
+
+
+def _find_streams(parts: FlowParts, plain: Mapping[str, Sequence[Reference]]) -> dict[str, tuple[str, ...]]:
     targets: dict[str, tuple[str, ...]] = {}
-    for name, component in components.items():
-        for reference in _list_sources(name, component, connections):
-            source = components[reference.component]
+    for name in parts.components:
+        for reference in plain.get(name, ()):
+            source = parts.components[reference.component]
             if source.streams and reference.output in (None, next(iter(source.list_outputs()))):
                 targets[reference.component] = (*targets.get(reference.component, ()), name)
     return targets
 
 
-def _find_joins(
-    components: Mapping[str, Component], connections: Mapping[str, Mapping[str, Text]]
-) -> dict[str, tuple[Reference, ...]]:
-    found = {name: _list_sources(name, component, connections) for name, component in components.items()}
-    return {name: sources for name, sources in found.items() if len(sources) > 1}
-
-
-def _find_shown_values(
-    components: Mapping[str, Component],
-    connections: Mapping[str, Mapping[str, Text]],
-    ports: Mapping[str, Mapping[str, ValueKind]],
-) -> dict[str, tuple[Reference, ...]]:
-    found = {}
-    for name, component in components.items():
-        text = connections.get(name, {}).get(INPUT) if output_kind(component) else None
-        if text and any(_find_kind(ports, reference) != "text" for reference in text.sources):
-            found[name] = text.sources
-    return found
-
-
-def _find_kind(ports: Mapping[str, Mapping[str, ValueKind]], reference: Reference) -> ValueKind:
+def _is_value(ports: Mapping[str, Mapping[str, ValueKind]], reference: Reference) -> bool:
     outputs = ports[reference.component]
-    return outputs[next(iter(outputs)) if reference.output is None else reference.output]
+    return outputs[reference.output or next(iter(outputs))] != "text"
 
 
-def _find_wants(
-    kinds: Mapping[str, type[Component]], connections: Mapping[str, Mapping[str, Text]]
-) -> dict[str, dict[str, ValueKind]]:
+def _find_wants(parts: FlowParts) -> dict[str, dict[str, ValueKind]]:
     found: dict[str, dict[str, ValueKind]] = {}
-    for name, texts in connections.items():
-        types = {key: field for key in texts if (field := find_type(kinds[name], key))}
+    for name, texts in parts.connections.items():
+        types = {key: field for key in texts if (field := find_type(parts.kinds[name], key))}
         wants: dict[str, ValueKind] = {key: field.wants for key, field in types.items() if field.wants != "text"}
         if wants:
             found[name] = wants
     return found
-
-
-def _list_sources(
-    name: str, component: Component, connections: Mapping[str, Mapping[str, Text]]
-) -> tuple[Reference, ...]:
-    """The references that a Chat Output shows unchanged, in order; none where one component comes twice."""
-    text = connections.get(name, {}).get(INPUT)
-    if output_kind(component) != "chat" or text is None:
-        return ()
-    is_plain = len({reference.component for reference in text.sources}) == len(text.sources)
-    return text.sources if is_plain else ()

@@ -8,7 +8,6 @@ from typing import Any, Protocol, assert_never
 from msgspec import structs
 
 from flowground.components.base import INPUT, LookedUp, LookUp
-from flowground.components.io import input_kind, output_kind
 from flowground.core.caller import RunRequest
 from flowground.core.citations import NumberedPassage
 from flowground.core.errors import ComponentFailed, FlowgroundError, RunError, RunOverBudget
@@ -173,7 +172,7 @@ class InnerEvents:
 
 def find_answer(wired: WiredFlow) -> str:
     """The output whose text is an inner flow's answer: its first Chat Output, else its first output."""
-    chats = (name for name in wired.outputs if output_kind(wired.components[name]) == "chat")
+    chats = (name for name in wired.outputs if wired.components[name].output_kind == "chat")
     return next(chats, wired.outputs[0])
 
 
@@ -185,13 +184,13 @@ def prepare_inner(
     changed = {}
     for name, text in inputs.items():
         component = wired.components.get(name)
-        if component is None or input_kind(component) is None:
-            known = [key for key, value in wired.components.items() if input_kind(value)]
+        if component is None or component.input_kind is None:
+            known = [key for key, value in wired.components.items() if value.input_kind]
             word = find_nearest(name, known)
             hint = f"Did you mean `{word}`?" if word else f"Its inputs are {list_names(known) or 'none'}."
             raise RunError(f"The flow `{wired.id}` has no input `{name}`.", hint=hint)
         changed[name] = change_component(component, {INPUT: text})
-    request = RunRequest(message, "chat" if wired.chat_input else "text", "any", stream=stream)
+    request = RunRequest(message, "chat" if wired.chat_input_id else "text", "any", stream=stream)
     filled = replace_components(wired, changed)
     if missing := list_missing(filled, request):
         raise RunError(f"The flow `{wired.id}` needs {list_names(f'`{field.key}`' for field in missing)}.")

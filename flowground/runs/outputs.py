@@ -7,9 +7,8 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from flowground.components.base import Component, DynamicTool, Output, Outside, ToolComponent
+from flowground.components.base import INPUT, Component, DynamicTool, Output, Outside, ToolComponent
 from flowground.components.connectors import MCP
-from flowground.components.io import OutputComponent, output_kind
 from flowground.components.template import VariablesTool
 from flowground.core.caller import Caller, RunRequest
 from flowground.core.citations import NumberedPassage, find_cited
@@ -121,7 +120,7 @@ def select_outputs(wired: WiredFlow, request: RunRequest, *, sees_inside: bool =
     if request.output_type == "debug":
         return there
     kind = request.output_type
-    matching = tuple(name for name in wired.outputs if output_kind(wired.components[name]) == kind)
+    matching = tuple(name for name in wired.outputs if wired.components[name].output_kind == kind)
     return matching or wired.outputs
 
 
@@ -152,10 +151,10 @@ def finds_output(wired: WiredFlow, request: RunRequest, *, sees_inside: bool) ->
 
 def read_input(wired: WiredFlow, request: RunRequest) -> str | None:
     """The person's message for the session's history: the request's text, else the Chat Input's own."""
-    if (component := wired.chat_input) is None:
+    if wired.chat_input_id is None:
         return request.input_value
-    given = request.find_message("chat")
-    return component.input_value if given is None else given
+    given, own = request.find_message("chat"), getattr(wired.components[wired.chat_input_id], INPUT)
+    return str(own) if given is None else given
 
 
 def finish_run(
@@ -224,7 +223,7 @@ def _find_value(given: ComponentOutputs, name: str) -> tuple[ValueKind, Value]:
 
 def _find_source(given: ComponentOutputs, name: str) -> str | None:
     """The component whose text an output shows: the first that ran of those that the output refers to."""
-    if not isinstance(given.wired.components[name], OutputComponent):
+    if given.wired.components[name].output_kind is None:
         return None
     for text in given.wired.connections.get(name, {}).values():
         for part in text.parts:

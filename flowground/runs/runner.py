@@ -27,7 +27,6 @@ from flowground.components.base import (
     Tool,
 )
 from flowground.components.flows import ForEach
-from flowground.components.io import InputComponent, OutputComponent
 from flowground.components.models import spread_value
 from flowground.core.caller import RunRequest
 from flowground.core.errors import (
@@ -297,7 +296,7 @@ class _Run:
         try:
             component = self.given.fill(name)
             output = await component.run(self._make_context(name, component))
-            if isinstance(component, OutputComponent):
+            if component.output_kind:
                 output = self._extract_thought(name, output)
             text = self._check_output(name, component, output)
         except RunOverBudget:
@@ -414,7 +413,7 @@ class _Run:
                     text = value if kind == "text" else write_text(value, kind)
         if text is None:
             return ""
-        is_output = isinstance(component, OutputComponent)
+        is_output = component.output_kind is not None
         if len(text) > LONGEST_ANSWER and (component.streams or is_output):
             for target in (name,) if is_output else self.wired.streams_to.get(name, ()):
                 self._put_token(target, text[:LONGEST_ANSWER])
@@ -422,7 +421,7 @@ class _Run:
         return text
 
     def _make_context(self, name: str, component: Component, within: ToolCallPath | None = None) -> Context:
-        message = self.request.find_message(component.kind) if isinstance(component, InputComponent) else None
+        message = self.request.find_message(component.input_kind)
         if not component.waits:  # it uses nothing but its inputs
             files, zone = self.request.taken_files.get(name, ()), self.scope.time_zone
             return Context(name, message, self.scope.history, self.scope.models, None, files=files, time_zone=zone)

@@ -18,7 +18,6 @@ from typing import Any, Literal
 from msgspec import structs
 
 from flowground.components.base import NO_OUTSIDE, Models, Outside
-from flowground.components.io import output_kind
 from flowground.core.caller import Caller, RunRequest, make_id
 from flowground.core.citations import keep_passages
 from flowground.core.errors import (
@@ -471,7 +470,7 @@ async def take_turn(  # noqa: PLR0913 - all that a turn may reach
 
 
 def _describe(caller: Caller, wired: WiredFlow, request: RunRequest, warnings: tuple[str, ...]) -> TurnStarted:
-    chats = [name for name in wired.outputs if output_kind(wired.components[name]) == "chat"]
+    chats = [name for name in wired.outputs if wired.components[name].output_kind == "chat"]
     answering = chats or wired.outputs
     user_message_id, answer_ids = make_id(), {name: make_id() for name in answering}
     return TurnStarted(

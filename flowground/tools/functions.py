@@ -112,8 +112,10 @@ class Functions:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _read_module(self, name: str) -> Iterator[OwnFunction]:
-        for own, function in _list_functions(_load(name)):
+        for own, function in vars(_load(name)).items():
             full = f"{name}.{own}"
+            if not inspect.isfunction(function) or function.__module__ != name or own.startswith("_"):
+                continue  # another module's, or for the module alone
             try:
                 description, arguments, parameters = read_signature(function)
             except NoTool as why:
@@ -170,10 +172,3 @@ def _load(name: str) -> ModuleType:
     except Exception as error:
         says = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ConfigError(f"functions.modules: `{name}` cannot be imported: {says}") from error
-
-
-def _list_functions(module: ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Functions that the module itself defines, except names with a leading underscore."""
-    for name, value in vars(module).items():
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
-            yield name, value

@@ -224,11 +224,8 @@ def find_document(answer: OutgoingAnswer) -> str | None:
     return _DOCUMENTS.get(answer.media_type or "text/html")
 
 
-class WebPages:
+class WebPages(Outgoing):
     """Fetches pages that flow files and config.yaml name, on one event loop. Opens nothing before the first."""
-
-    def __init__(self, settings: OutgoingSettings) -> None:
-        self._outgoing = Outgoing(settings)
 
     def list_sources(self, urls: tuple[str, ...]) -> PageSources | None:
         """These URLs as sources, fetched by `fetch`; None where there are none."""
@@ -242,7 +239,7 @@ class WebPages:
         hosts = Hosts((f"[{host}]:{port}" if ":" in host else f"{host}:{port}",))
         before = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         headers = {name: value for name, value in before.items() if value}
-        answer = await self._outgoing.ask(OutgoingCall("GET", url, hosts, headers, follows=True))
+        answer = await self.ask(OutgoingCall("GET", url, hosts, headers, follows=True))
         if answer.status == 304 and headers:
             return Page(None)
         if answer.status != 200:
@@ -250,10 +247,6 @@ class WebPages:
         ending = _find_ending(answer)
         data = answer.data if ending in _DOCUMENTS.values() else answer.text.encode()
         return Page(data, ending, find_title(answer), answer.etag, answer.last_modified)
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._outgoing.close()
 
 
 def _read_type(content_type: str) -> tuple[str, str]:

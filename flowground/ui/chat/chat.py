@@ -23,7 +23,7 @@ from flowground.access import gallery, insides
 from flowground.access.feedback import RatedPlace
 from flowground.app import knowledge_admin, runtime
 from flowground.components.base import INPUT
-from flowground.components.io import InputComponent, input_kind
+from flowground.components.io import InputComponent
 from flowground.core.caller import SESSION_ID_CHARS, Caller
 from flowground.core.errors import FlowgroundError, NoDocuments
 from flowground.core.media_types import list_endings, name_accepted
@@ -78,13 +78,13 @@ def render_playground(conversation: Conversation) -> None:
         on_closed_change=lambda: None,  # the rerun checks who is here, and what they may open
     )
     # After the chat: a long list is no reason to wait for the field.
-    render_sessions(conversation, noun="chat" if conversation.wired.chat_input else "run")
+    render_sessions(conversation, noun="chat" if conversation.wired.chat_input_id else "run")
 
 
 def describe(conversation: Conversation) -> Mapping[str, Any]:
     """The component's data: as little as it renders."""
     wired, chat = conversation.wired, conversation.wired.flow.chat
-    is_form = not wired.chat_input
+    is_form = not wired.chat_input_id
     is_public, is_new = read_shared_flow() is not None, st.query_params.get("session") != conversation.session_id
     title = name_flow(wired)
     return {
@@ -202,12 +202,12 @@ def _check_tweaks(conversation: Conversation, values: Any) -> FieldValues:
 def describe_files(wired: WiredFlow, caller: Caller, *, sees_inside: bool) -> dict[str, Any]:
     """Which files a message may have: `most` of them, of `bytes` each; `accept` is for the browser's own dialog. If
     `most` is 0, `says` has the reason."""
-    accepts = wired.flow.chat.accepts if wired.chat_input else ()
+    accepts = wired.flow.chat.accepts if wired.chat_input_id else ()
     is_blind = bool(accepts) and not may_see_images(wired, runtime.get().models)
     if is_blind and all(map(is_image, accepts)):
         return {"most": 0, "bytes": 0, "accept": "", "says": NO_IMAGES}
     if not accepts:
-        why = " `accepts` in `chat` of its file lets it." if sees_inside and wired.chat_input else ""
+        why = " `accepts` in `chat` of its file lets it." if sees_inside and wired.chat_input_id else ""
         return {"most": 0, "bytes": 0, "accept": "", "says": f"This flow takes no files.{why}"}
     return {
         "most": runtime.get().settings.limits.message_files,
@@ -228,7 +228,7 @@ def describe_asked_fields(wired: WiredFlow, caller: Caller) -> list[dict[str, An
 
 def _describe_field(wired: WiredFlow, field: FieldPolicy, *, is_alone: bool) -> dict[str, Any]:
     component = wired.flow.components[field.component]
-    is_own_input = field.name == INPUT and input_kind(wired.components[field.component]) is not None
+    is_own_input = field.name == INPUT and wired.components[field.component].input_kind is not None
     title = name_option(wired, field)
     kind = "integer" if field.type.is_whole else "number"
     choices = field.list_choices() if field.widget == "choice" else []

@@ -91,7 +91,7 @@ def render_chat_menu(caller: Caller, wired: WiredFlow) -> None:
     head = bridge.read(transcripts.find_head, **place) if session_id else None
     if head is None:
         return
-    noun = "chat" if wired.chat_input else "run"
+    noun = "chat" if wired.chat_input_id else "run"
     chosen = st.menu_button(
         f"More for this {noun}",
         list_entries(caller, is_pinned=head.is_pinned),

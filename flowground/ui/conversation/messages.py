@@ -14,7 +14,6 @@ from msgspec import structs
 from flowground.api.errors import find_wait
 from flowground.app.live_turns import LiveTurn
 from flowground.components import COMPONENTS
-from flowground.components.io import output_kind
 from flowground.core.citations import describe_kept, keep_passages
 from flowground.core.errors import (
     ComponentFailed,
@@ -192,7 +191,7 @@ def _write_more(message: StoredMessage) -> Fields:
 
 def _is_skipped(trace: Sequence[ComponentFinished]) -> bool:
     """True if every output of the flow was skipped."""
-    ends = [step.status for step in trace if step.type in COMPONENTS and output_kind(COMPONENTS[step.type])]
+    ends = [step.status for step in trace if step.type in COMPONENTS and COMPONENTS[step.type].output_kind]
     return bool(ends) and all(status == "skipped" for status in ends)
 
 

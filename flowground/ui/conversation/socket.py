@@ -132,7 +132,7 @@ class AskingPage:
             await self._shown.send_anew(place, through=None, is_own=True)
             return
         shown = self._shown
-        kind: InputType = "chat" if shown.wired.chat_input else "text"
+        kind: InputType = "chat" if shown.wired.chat_input_id else "text"
         tweaks = drop_inputs(shown.wired, frame.tweaks, input_type=kind)
         request = RunRequest(
             input_value=text,

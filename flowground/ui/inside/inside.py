@@ -16,7 +16,6 @@ from flowground.access.insides import FlowInside
 from flowground.app import flow_tests, runtime
 from flowground.app.expectations import write_differences
 from flowground.components.base import Component
-from flowground.components.io import input_kind, output_kind
 from flowground.core.caller import SESSION_ID_CHARS, Caller
 from flowground.core.errors import FlowNotFound, Problem
 from flowground.core.words import cut, fold
@@ -211,9 +210,9 @@ def _write_shape(wired: WiredFlow, name: str) -> str:
 
 
 def _choose_shape(component: Component) -> str:
-    if input_kind(component):
+    if component.input_kind:
         return "input"
-    if output_kind(component):
+    if component.output_kind:
         return "output"
     if component.list_flows():
         return "flow"
@@ -232,7 +231,7 @@ def _fold_letters(text: str) -> str:
 def _is_named(wired: WiredFlow, source: str, port: str) -> bool:
     """Whether the output's name is shown: it is one of several, and not an input's text."""
     ports = list(wired.ports[source])
-    return len(ports) > 1 and not (input_kind(wired.components[source]) and port == ports[0])
+    return len(ports) > 1 and not (wired.components[source].input_kind and port == ports[0])
 
 
 def _escape_port(text: str) -> str:
