@@ -22,9 +22,10 @@ from flowground.store import publications
 from flowground.store.people import access_requests as stored_requests
 from flowground.store.people import groups, members, tokens
 from flowground.store.publications import Sharing
+from flowground.store.runs import feedback as ratings
 from flowground.store.runs import shared_chats as stored_chats
 from flowground.store.runs import turns
-from flowground.store.runs.feedback import FeedbackFilter
+from flowground.store.runs.feedback import FeedbackFilter, SharedConversation
 from flowground.store.runs.records import StoredMessage
 from tests.people import HASHED, PASSWORD, make_cookie
 from tests.running import FLOWS, organization, sign_in, start_turn
@@ -145,7 +146,7 @@ async def test_ones_links_are_found_by_title_and_flow(acme: Runtime) -> None:
         await say(acme, str(olga.owner), text, str(session))
         await shared_chats.share_chat(acme.access, olga, flow_id="talk", session_id=str(session), expires_at=None)
     for words, titles in (("", ["Coffee", "Tea at noon"]), ("TEA talk", ["Tea at noon"]), ("tea x", [])):
-        page, count = await shared_chats.list_own(acme.access, olga, words)
+        page, count = await shared_chats.list_own(acme.access, olga, words=words, limit=9)
         assert ([one.title for one in page], count) == (titles, len(titles))
 
 
@@ -161,28 +162,33 @@ async def ask(runtime: Runtime, caller: Caller) -> RatedPlace:
     return RatedPlace("talk", "s", answer.id)
 
 
+async def read_shared(runtime: Runtime, caller: Caller, place: RatedPlace) -> SharedConversation | None:
+    read = ratings.read_conversation
+    return await feedback.read_own(runtime.access, caller, "talk", read, message_id=place.message_id)
+
+
 @pytest.mark.parametrize("who", ["olga", "augusta"])
 async def test_owners_and_admins_read_feedback_and_other_authors_do_not(acme: Runtime, who: str) -> None:
     author, reader = await sign_in(acme, "anton"), await sign_in(acme, who)
     place, flow = await ask(acme, author), acme.catalogue.list_flows()["talk"]
     await feedback.rate(acme.access, author, place, "bad")
-    page = await feedback.list_page(acme.access, reader, "talk", EVERYTHING)
+    page = await feedback.read_own(acme.access, reader, "talk", ratings.list_page, only=EVERYTHING)
     assert [(item.rating.value, item.shared) for item in page.items] == [("bad", None)]
     assert [await feedback.count_bad(acme.access, caller, flow) for caller in (reader, author)] == [1, 0]
-    assert await feedback.read_conversation(acme.access, reader, "talk", place.message_id) is None
+    assert await read_shared(acme, reader, place) is None
     await feedback.explain(acme.access, author, place, labels=["wrong"], reason=" No. ", shares_conversation=True)
-    shared = await feedback.read_conversation(acme.access, reader, "talk", place.message_id)
+    shared = await read_shared(acme, reader, place)
     assert (shared and shared.messages[0].text) == "Hello"
     for read in (
-        feedback.list_page(acme.access, author, "talk", EVERYTHING),
-        feedback.count_ratings(acme.access, author, "talk", EVERYTHING),
-        feedback.read_conversation(acme.access, author, "talk", place.message_id),
+        feedback.read_own(acme.access, author, "talk", ratings.list_page, only=EVERYTHING),
+        feedback.read_own(acme.access, author, "talk", ratings.count_values, only=EVERYTHING),
+        read_shared(acme, author, place),
     ):
         with pytest.raises(NotAllowed, match="Only the owners of Talk can read its feedback"):
             await read
     await feedback.rate(acme.access, author, place, None)
-    assert await feedback.read_conversation(acme.access, reader, "talk", place.message_id) is None
-    assert (await feedback.list_page(acme.access, reader, "talk", EVERYTHING)).items == ()
+    assert await read_shared(acme, reader, place) is None
+    assert (await feedback.read_own(acme.access, reader, "talk", ratings.list_page, only=EVERYTHING)).items == ()
 
 
 async def test_a_reason_is_bounded_and_its_labels_are_known(acme: Runtime) -> None:
@@ -255,7 +261,7 @@ async def test_what_one_asked_is_told_alike_for_real_and_unknown_flows(tmp_path:
             await access_requests.ask(acme.access, bob, "x" * 201)
         zoe = await sign_in(acme, "zoe")  # who asks by the endpoint's name is let in
         await access_requests.ask(acme.access, zoe, "by-name")
-        assert await access_requests.count_waiting(acme.access, augusta, flow_id="third") == 2
+        assert (await access_requests.find_waiting(acme.access, augusta, flow_id="third", limit=0))[1] == 2
         found, _ = await access_requests.find_waiting(acme.access, augusta, flow_id="third")
         (request,) = (one for one in found if one.member == "zoe")
         await access_requests.approve(acme.access, augusta, request.id)
@@ -356,6 +362,6 @@ async def test_requests_are_found_by_who_asks_for_what_and_why(tmp_path: Path) -
         ):
             found, count = await access_requests.find_waiting(acme.access, ada, words, limit=2)
             assert ([one.member for one in found], count) == (askers[:2], len(askers)), words
-        assert await access_requests.count_waiting(acme.access, ada) == 3
-        assert await access_requests.count_waiting(acme.access, ada, flow_id="talk") == 1
-        assert await access_requests.count_waiting(acme.access, await sign_in(acme, "anton")) == 0
+        assert (await access_requests.find_waiting(acme.access, ada, limit=0))[1] == 3
+        assert (await access_requests.find_waiting(acme.access, ada, flow_id="talk", limit=0))[1] == 1
+        assert (await access_requests.find_waiting(acme.access, await sign_in(acme, "anton"), limit=0))[1] == 0

@@ -19,8 +19,9 @@ from flowground.knowledge import KnowledgeMissing
 from flowground.store import publications
 from flowground.store.people import members, tokens
 from flowground.store.publications import Sharing
+from flowground.store.runs import feedback as ratings
 from flowground.store.runs import shared_chats as store_shared_chats
-from flowground.store.runs import turns
+from flowground.store.runs import turns, usage
 from flowground.store.runs.feedback import FeedbackFilter
 from flowground.store.runs.records import RunRecord, StoredMessage
 from tests.access_matrix import FLOWS, PEOPLE, STATES, TOKENS, add_people, cells, sharings
@@ -129,8 +130,12 @@ BEHIND_PAGES: dict[str, tuple[Ask, ...]] = {
         lambda runtime, caller, _: flow_files.replace_flow_file(runtime.access, caller, "talk.yaml", **OTHER),
         lambda runtime, caller, _: flow_files.try_flow_file(runtime.access, caller, "talk.yaml", **DRAFT),
         lambda runtime, caller, _: knowledge_admin.remove_file(runtime, caller, "talk", "handbook", "nothing"),
-        lambda runtime, caller, _: feedback.list_page(runtime.access, caller, "talk", FeedbackFilter()),
-        lambda runtime, caller, _: feedback.sum_usage(runtime.access, caller, "talk", since=datetime.now(UTC), days=1),
+        lambda runtime, caller, _: feedback.read_own(
+            runtime.access, caller, "talk", ratings.list_page, only=FeedbackFilter()
+        ),
+        lambda runtime, caller, _: feedback.read_own(
+            runtime.access, caller, "talk", usage.sum_usage, since=datetime.now(UTC), days=1
+        ),
     ),
 }
 

@@ -265,7 +265,7 @@ async def test_groups_are_made_named_filled_and_removed(acme: Runtime, augusta: 
     for look in (
         groups.find_groups(acme.access, bob, limit=9),
         groups.list_groups(acme.access, bob, ["x"]),
-        people.find_people(acme.access, bob),
+        people.find_people(acme.access, bob, limit=9),
         people.list_people(acme.access, bob, ["olga"]),
     ):
         with pytest.raises(NotAllowed):
@@ -293,14 +293,14 @@ async def add_many(store: Store, count: int) -> None:
 async def test_a_page_of_people_is_found_by_words_of_names_and_addresses(acme: Runtime) -> None:
     await add_many(acme.store, 30)
     olga = await sign_in(acme, "olga")
-    found, count = await people.find_people(acme.access, olga, "mia 02", limit=4)
+    found, count = await people.find_people(acme.access, olga, words="mia 02", limit=4)
     assert ([one.id for one in found], count) == (["m002", "m020", "m021", "m022"], 11)
-    rest, _ = await people.find_people(acme.access, olga, "mia 02", limit=4, offset=8)
+    rest, _ = await people.find_people(acme.access, olga, words="mia 02", limit=4, offset=8)
     assert [one.id for one in rest] == ["m027", "m028", "m029"]
     for words in ("BOB@example", "Böb"):
-        assert [one.id for one in (await people.find_people(acme.access, olga, words))[0]] == ["bob"]
-    assert await people.find_people(acme.access, olga, "100%") == ([], 0)
-    plain, _ = await people.find_people(acme.access, olga, "example.com", is_member_only=True)
+        assert [one.id for one in (await people.find_people(acme.access, olga, words=words, limit=9))[0]] == ["bob"]
+    assert await people.find_people(acme.access, olga, words="100%", limit=9) == ([], 0)
+    plain, _ = await people.find_people(acme.access, olga, words="example.com", is_member_only=True, limit=9)
     assert [one.id for one in plain] == ["bob", "zoe"]
     assert [one.id for one in await people.list_people(acme.access, olga, ["bob", "nobody"])] == ["bob"]
 
@@ -321,11 +321,11 @@ async def test_who_is_in_a_group_and_who_is_not_is_found_by_words(tmp_path: Path
             ("bob@example", 0, ["bob"], 1),
             ("cleo", 0, [], 0),
         ):
-            page = await people.find_group_members(acme.access, ada, group.id, words, limit=2, offset=offset)
+            page = await people.find_group_members(acme.access, ada, group.id, words=words, limit=2, offset=offset)
             assert page == (shown, count), words
-        others, count = await people.find_people(acme.access, ada, "mia", not_in=group.id, limit=2)
+        others, count = await people.find_people(acme.access, ada, words="mia", not_in=group.id, limit=2)
         assert ([one.id for one in others], count) == (["m002", "m003"], 9)
-        others, _ = await people.find_people(acme.access, ada, "cle", not_in=group.id, limit=2)
+        others, _ = await people.find_people(acme.access, ada, words="cle", not_in=group.id, limit=2)
         assert others[0].id == "cleo"
 
 
@@ -355,10 +355,10 @@ async def test_tokens_of_all_are_found_page_by_page_by_admins_only(acme: Runtime
     ada, olga = await sign_in(acme, "augusta"), await sign_in(acme, "olga")
     found, count = await application_tokens.find_page(acme.access, ada, limit=2, offset=4)
     assert ([token.name for token in found], count) == (["token 0"], 5)
-    found, count = await application_tokens.find_page(acme.access, ada, "organization", limit=9)
+    found, count = await application_tokens.find_page(acme.access, ada, words="organization", limit=9)
     assert ([token.name for token in found], count) == (["token 4", "token 2", "token 0"], 3)
-    found, _ = await application_tokens.find_page(acme.access, ada, "bob token", limit=9)
+    found, _ = await application_tokens.find_page(acme.access, ada, words="bob token", limit=9)
     assert [token.name for token in found] == ["token 3", "token 1"]
     await application_tokens.revoke(acme.access, ada, found[0].id)
-    assert (await application_tokens.find_page(acme.access, ada, "bob", limit=9))[1] == 1
+    assert (await application_tokens.find_page(acme.access, ada, words="bob", limit=9))[1] == 1
     assert await application_tokens.find_page(acme.access, olga, limit=9) == ([], 0)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from flowground.providers.connection import Connection, Timeouts
+from flowground.providers.connection import Connection
 from tests.talking_servers import served
 
 HEADERS = [(b"Host", b"model.example"), (b"Content-Length", b"2")]
@@ -58,7 +58,7 @@ async def ask(connection: Connection) -> bytes:
 
 
 async def hear(url: httpcore2.URL) -> Heard:
-    connection = Connection(url, None, None, Timeouts(10, 10))
+    connection = Connection(url, None, None, (10, 10))
     try:
         body = await ask(connection)
         return connection.status, connection.headers, body
@@ -139,7 +139,7 @@ async def held(sent: Sequence[bytes]) -> AsyncIterator[tuple[Connection, asyncio
         await asyncio.Event().wait()
 
     async with served(talk) as port:
-        connection = Connection(url_at(port), None, None, Timeouts(10, 10))
+        connection = Connection(url_at(port), None, None, (10, 10))
         try:
             yield connection, go_on
         finally:

@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
+from typing import NotRequired, TypedDict
 
 from flowground.access.sign_in import SignIn
 from flowground.core.caller import Caller
@@ -20,6 +21,14 @@ from flowground.store.publications import Publication
 EndTurns = Callable[[Collection[str], Collection[str] | None, str | None], Awaitable[None]]
 """Ends turns of these owners, in these flows and with this session id; None: in all flows, with any id."""
 _NOWHERE = "nowhere"
+
+
+class AskedPage(TypedDict):
+    """A page of a list: at most `limit` entries that have all these words, after the first `offset` ones."""
+
+    limit: int
+    offset: NotRequired[int]
+    words: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import json
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
-from flowground.access import Access
+from flowground.access import Access, AskedPage
 from flowground.core.caller import Caller
 from flowground.core.errors import InvalidRequest
 from flowground.store import Store
@@ -47,13 +47,11 @@ async def show_as(access: Access, caller: Caller, display_name: str) -> None:
     await access.sign_in.roster.show_as(caller.id, display_name, by=str(caller.owner))
 
 
-async def find_sign_ins(
-    access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
-) -> tuple[list[BrowserSignIn], int]:
+async def find_sign_ins(access: Access, caller: Caller, **page: Unpack[AskedPage]) -> tuple[list[BrowserSignIn], int]:
     """A page of the caller's sign-ins, newest first, and how many there are on all pages; `caller.sign_in_id` is this
-    browser's. With `words`, only sign-ins whose browser name has all of the words."""
+    browser's. Words are searched in names of browsers."""
     caller = await access.require_member(caller)
-    return await access.store.read(sign_ins.find_page, member=caller.id, words=words, limit=limit, offset=offset)
+    return await access.store.read(sign_ins.find_page, member=caller.id, **page)
 
 
 async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
@@ -62,13 +60,10 @@ async def sign_out(access: Access, caller: Caller, sign_in_id: str) -> bool:
     return await access.sign_in.revoke(sign_in_id, member=caller.id)
 
 
-async def find_files(
-    access: Access, caller: Caller, words: str = "", *, limit: int, offset: int = 0
-) -> tuple[list[StoredFile], int]:
-    """A page of the files of the caller and their tokens, newest first, and the count; `words` filters by name."""
+async def find_files(access: Access, caller: Caller, **page: Unpack[AskedPage]) -> tuple[list[StoredFile], int]:
+    """A page of the files of the caller and their tokens, newest first, and the count; words are searched in names."""
     caller = await access.require_member(caller)
-    owners = list_owners(caller.id)
-    return await access.store.read(files.list_page, owners=owners, words=words, limit=limit, offset=offset)
+    return await access.store.read(files.list_page, owners=list_owners(caller.id), **page)
 
 
 async def delete_file(access: Access, caller: Caller, key: str) -> bool:
@@ -175,8 +170,7 @@ async def delete_conversations(access: Access, caller: Caller) -> int:
 async def delete_conversation(access: Access, caller: Caller, *, flow_id: str, session_id: str) -> None:
     """Deletes one conversation of the caller with this flow, if it exists. Raises as `Access.recheck`."""
     owner = str((await access.recheck(caller)).owner)
-    await access.end_turns([owner], [flow_id], session_id)
-    await access.store.erase(erasing.erase_conversation, flow_id=flow_id, owner=owner, session_id=session_id)
+    await delete_session(access, owners=[owner], session_id=session_id, flows=[flow_id])
 
 
 async def delete_session(

@@ -5,9 +5,9 @@ Tokens of the local owner belong to the organization once the first account exis
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, Unpack
 
-from flowground.access import Access
+from flowground.access import Access, AskedPage
 from flowground.core.caller import Caller, Sees, Sets
 from flowground.core.errors import InvalidRequest, NotAllowed
 from flowground.core.words import read_name
@@ -63,14 +63,7 @@ async def make(
 
 
 async def find_page(
-    access: Access,
-    caller: Caller,
-    words: str = "",
-    *,
-    flow_id: str | None = None,
-    is_own: bool = False,
-    limit: int,
-    offset: int = 0,
+    access: Access, caller: Caller, *, flow_id: str | None = None, is_own: bool = False, **page: Unpack[AskedPage]
 ) -> tuple[list[StoredToken], int]:
     """A page of tokens that are not revoked (also expired ones), newest first, and how many match the words.
 
@@ -78,8 +71,9 @@ async def find_page(
     tokens whose scope includes this flow. Raises NotSignedIn and NotAllowed as `make`.
     """
     caller = await _require_person(access, caller)
+    words = page.get("words", "")
     only = TokenFilter(_find_owner(caller), caller.role == "admin" and not is_own, words, flow_id)
-    return await access.store.read(tokens.find_page, only=only, limit=limit, offset=offset)
+    return await access.store.read(tokens.find_page, only=only, limit=page["limit"], offset=page.get("offset", 0))
 
 
 async def find_setting(access: Access, caller: Caller, flow_id: str) -> StoredToken | None:

@@ -6,27 +6,18 @@ is refused with the same error.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import get_args
+from typing import Any, TypeVar, get_args
 
 from flowground.access import Access
 from flowground.core.caller import Caller
 from flowground.core.errors import InvalidRequest, NotAllowed
 from flowground.flows.wiring import WiredFlow
-from flowground.store.runs import feedback, usage
-from flowground.store.runs.feedback import (
-    REASON_CHARS,
-    FeedbackFilter,
-    FeedbackPage,
-    Rating,
-    RatingLabel,
-    RatingValue,
-    SharedConversation,
-)
-from flowground.store.runs.usage import FlowUsage
-from flowground.store.sql import ListPlace
+from flowground.store.runs import feedback
+from flowground.store.runs.feedback import REASON_CHARS, FeedbackFilter, Rating, RatingLabel, RatingValue
+
+T = TypeVar("T")
 
 WEEK = 7 * 86_400.0
 
@@ -44,32 +35,13 @@ async def count_bad(access: Access, caller: Caller, wired: WiredFlow) -> int:
     return await access.store.read(feedback.count_values, flow_id=wired.id, only=only)
 
 
-async def count_ratings(access: Access, caller: Caller, address: str, only: FeedbackFilter) -> int:
-    """How many ratings of the flow match, `MOST_COUNTED` at most."""
-    wired = await open_own(access, caller, address)
-    return await access.store.read(feedback.count_values, flow_id=wired.id, only=only)
-
-
-async def list_page(
-    access: Access, caller: Caller, address: str, only: FeedbackFilter, *, after: ListPlace | None = None
-) -> FeedbackPage:
-    """A page of ratings, newest first, beginning after the place `after`."""
-    wired = await open_own(access, caller, address)
-    return await access.store.read(feedback.list_page, flow_id=wired.id, only=only, after=after)
-
-
-async def read_conversation(access: Access, caller: Caller, address: str, message_id: str) -> SharedConversation | None:
-    """The conversation up to this answer; None unless its person lets the authors read it now."""
-    wired = await open_own(access, caller, address)
-    return await access.store.read(feedback.read_conversation, flow_id=wired.id, message_id=message_id)
-
-
-async def open_own(access: Access, caller: Caller, address: str) -> WiredFlow:
-    """The flow. Raises NotAllowed for callers who may not read its feedback and usage."""
+async def read_own(access: Access, caller: Caller, address: str, read: Callable[..., T], **options: Any) -> T:
+    """What this function of the store reads of the flow: its ratings, a shared conversation, or its usage. Raises
+    NotAllowed for callers who may not."""
     caller, wired = await access.reopen(caller, address)
     if not may_read(access, caller, wired):
         raise NotAllowed(f"Only the owners of {wired.name} can read its feedback and usage.")
-    return wired
+    return await access.store.read(read, flow_id=wired.id, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +102,3 @@ async def _find_owner(access: Access, caller: Caller, place: RatedPlace) -> str:
     """The owner of the rating: the caller, who may open the flow. Raises NotSignedIn, FlowNotFound."""
     caller, _ = await access.reopen(caller, place.flow_id)
     return str(caller.owner)
-
-
-async def sum_usage(access: Access, caller: Caller, address: str, *, since: datetime, days: int) -> FlowUsage:
-    """The flow's usage in `days` days from `since` on. Raises NotSignedIn, FlowNotFound, and NotAllowed for callers
-    who do not own the flow."""
-    wired = await open_own(access, caller, address)
-    return await access.store.read(usage.sum_usage, flow_id=wired.id, since=since, days=days)

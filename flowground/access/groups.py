@@ -4,8 +4,9 @@ Every function checks the caller's present role: it raises NotSignedIn, and NotA
 """
 
 from collections.abc import Collection
+from typing import Unpack
 
-from flowground.access import Access
+from flowground.access import Access, AskedPage
 from flowground.access.people import require_admin, require_author
 from flowground.core.caller import Caller
 from flowground.core.errors import InvalidRequest
@@ -14,23 +15,14 @@ from flowground.store.people.groups import Group
 
 
 async def find_groups(
-    access: Access,
-    caller: Caller,
-    words: str = "",
-    *,
-    having: str | None = None,
-    lacking: str | None = None,
-    limit: int,
-    offset: int = 0,
+    access: Access, caller: Caller, *, having: str | None = None, lacking: str | None = None, **page: Unpack[AskedPage]
 ) -> tuple[list[Group], int]:
-    """A page of groups, by name, whose names have all these words, and how many match; for authors too.
+    """A page of groups, by name, and how many match; for authors too.
 
     With `having`, groups that this member is in; with `lacking`, groups that this member is not in.
     """
     await require_author(access, caller)
-    return await access.store.read(
-        groups.find_page, words=words, having=having, lacking=lacking, limit=limit, offset=offset
-    )
+    return await access.store.read(groups.find_page, having=having, lacking=lacking, **page)
 
 
 async def list_groups(access: Access, caller: Caller, ids: Collection[str]) -> list[Group]:

@@ -37,9 +37,7 @@ def may_see_inside(caller: Caller) -> bool:
 
 async def open_inside(access: Access, caller: Caller, flow_id: str) -> tuple[Caller, WiredFlow]:
     """The caller with their present rights, and the flow. Raises as `read_inside`."""
-    caller = await access.recheck(caller)
-    if not may_see_inside(caller):
-        raise FlowNotFound(flow_id)
+    caller = await _admit(access, caller, flow_id)
     return caller, await access.open_flow(caller, flow_id)
 
 
@@ -49,13 +47,11 @@ async def read_inside(access: Access, caller: Caller, address: str) -> FlowInsid
     Raises NotSignedIn; FlowNotFound where neither exists, and for callers who may not see it.
     """
     await _admit(access, caller, address)
-    wired = access.catalogue.find(address)
-    if wired is not None:
+    if wired := access.catalogue.find(address):
         return await _read(access, wired.flow.file)
-    broken = access.catalogue.find_broken_file(address)
-    if broken is None:
-        raise FlowNotFound(address)
-    return await _read(access, broken[0])
+    if broken := access.catalogue.find_broken_file(address):
+        return await _read(access, broken[0])
+    raise FlowNotFound(address)
 
 
 async def read_file(access: Access, caller: Caller, file: str) -> FlowInside:
@@ -64,10 +60,12 @@ async def read_file(access: Access, caller: Caller, file: str) -> FlowInside:
     return await _read(access, file)
 
 
-async def _admit(access: Access, caller: Caller, name: str) -> None:
-    if not may_see_inside(await access.recheck(caller)):
+async def _admit(access: Access, caller: Caller, name: str) -> Caller:
+    caller = await access.recheck(caller)
+    if not may_see_inside(caller):
         raise FlowNotFound(name)
     await access.catalogue.refresh()
+    return caller
 
 
 async def _read(access: Access, file: str) -> FlowInside:

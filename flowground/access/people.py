@@ -4,9 +4,9 @@ Every function with a caller checks their present role: it raises NotSignedIn, a
 """
 
 from collections.abc import Callable, Collection
-from functools import partial
+from typing import Unpack
 
-from flowground.access import Access
+from flowground.access import Access, AskedPage
 from flowground.core.caller import Caller, Role
 from flowground.core.errors import InvalidRequest, NotAllowed
 from flowground.store import publications
@@ -87,13 +87,13 @@ async def revoke_link(access: Access, caller: Caller, link_id: str) -> bool:
 async def set_role(access: Access, caller: Caller, member: str, role: Role) -> None:
     """Changes a member's role, from their next action on. Raises InvalidRequest for an unknown member; NotAllowed for
     the last admin and for members of config.yaml, which has their role."""
-    await _change_member(access, caller, member, partial(members.set_role, role=role))
+    await _change_member(access, caller, member, members.set_role, role=role)
 
 
 async def set_active(access: Access, caller: Caller, member: str, *, is_active: bool) -> None:
     """Activates or deactivates a member. Deactivation signs them out, stops their tokens and ends their links; once
     activated again they have all but the sign-ins back. Raises like `set_role`."""
-    await _change_member(access, caller, member, partial(members.set_active, is_active=is_active))
+    await _change_member(access, caller, member, members.set_active, is_active=is_active)
 
 
 async def remove(access: Access, caller: Caller, member: str) -> None:
@@ -108,11 +108,11 @@ async def remove(access: Access, caller: Caller, member: str) -> None:
 
 
 async def find_sign_ins(
-    access: Access, caller: Caller, member: str, words: str = "", *, limit: int, offset: int = 0
+    access: Access, caller: Caller, member: str, **page: Unpack[AskedPage]
 ) -> tuple[list[BrowserSignIn], int]:
     """As `account.find_sign_ins`, for any member."""
     await require_admin(access, caller)
-    return await access.store.read(sign_ins.find_page, member=member, words=words, limit=limit, offset=offset)
+    return await access.store.read(sign_ins.find_page, member=member, **page)
 
 
 async def sign_out_everywhere(access: Access, caller: Caller, member: str) -> int:
@@ -136,42 +136,36 @@ async def require_author(access: Access, caller: Caller) -> None:
         raise NotAllowed("Only admins and authors may do this.")
 
 
-async def _change_member(access: Access, caller: Caller, member: str, change: Callable[..., bool]) -> None:
+async def _change_member(
+    access: Access, caller: Caller, member: str, job: Callable[..., bool], **options: object
+) -> None:
     """Applies a change to a member whom config.yaml does not name. Raises NotAllowed, InvalidRequest."""
     by = await require_admin(access, caller)
-    await access.sign_in.roster.require_stored(member)
-    if not await access.store.write(change, member=member, by=by, keep_admin=True):
-        raise InvalidRequest(f"There is no member {member}.")
+    await access.sign_in.roster.change(member, job, by=by, keep_admin=True, **options)
 
 
 async def find_people(
     access: Access,
     caller: Caller,
-    words: str = "",
     *,
     is_member_only: bool = False,
     not_in: str | None = None,
-    limit: int = 20,
-    offset: int = 0,
+    **page: Unpack[AskedPage],
 ) -> tuple[list[Member], int]:
-    """A page of people, by name, whose names or address have all these words, and how many all pages have; further
-    filters as in `MemberFilter`."""
+    """A page of people, by name, and how many all pages have. Words are searched in names and addresses; further
+    filters are as in `MemberFilter`."""
     await require_author(access, caller)
-    wanted = MemberFilter(words, is_member_only, not_in)
-    return await access.store.read(members.find_page, wanted=wanted, limit=limit, offset=offset)
+    wanted = MemberFilter(page.get("words", ""), is_member_only, not_in)
+    return await access.store.read(members.find_page, wanted=wanted, limit=page["limit"], offset=page.get("offset", 0))
 
 
 async def find_group_members(
-    access: Access, caller: Caller, group_id: str, words: str = "", *, limit: int, offset: int = 0
+    access: Access, caller: Caller, group_id: str, **page: Unpack[AskedPage]
 ) -> tuple[list[str], int]:
-    """A page of the ids of a group's members, also of those who left config.yaml; and how many all pages have.
-
-    With `words`, members whose names or address have them. For admins.
-    """
+    """A page of the ids of a group's members, also of those who left config.yaml; and how many all pages have. For
+    admins; words are searched in names and addresses."""
     await require_admin(access, caller)
-    return await access.store.read(
-        members.find_group_members, group_id=group_id, words=words, limit=limit, offset=offset
-    )
+    return await access.store.read(members.find_group_members, group_id=group_id, **page)
 
 
 async def list_people(access: Access, caller: Caller, ids: Collection[str]) -> list[Member]:

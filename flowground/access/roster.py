@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -141,13 +141,8 @@ class Roster:
         by: str,
     ) -> Member:
         """Adds a member. Raises InvalidRequest for an invalid name or password, and when the name is taken."""
-        name = require_name(name)
-        if any(entry.name == name for entry in self._config):
-            raise InvalidRequest(f"There is already a member {name}, of config.yaml.")
-        shown = _clean_display_name(display_name) if display_name.strip() else name
-        hashed = None if password is None else await self.hash(password)
-        account: dict[str, Any] = {"name": name, "display_name": shown, "password": hashed, "email": email}
-        return await self._store.write(members.add, **account, role=role, by=by)
+        account = await self._make_account(name, display_name, password)
+        return await self._store.write(members.add, **account, email=email, role=role, by=by)
 
     async def add_first(
         self,
@@ -165,11 +160,16 @@ class Roster:
         The flow `shares` is shared in the same transaction. Raises NotAllowed when there was an account before,
         InvalidRequest like `add`.
         """
+        account = await self._make_account(name, display_name, password)
+        return await self._store.write(members.add_first, **account, email=email, shares=shares, by=by)
+
+    async def _make_account(self, name: str, display_name: str, password: str | None) -> dict[str, Any]:
         name = require_name(name)
+        if any(entry.name == name for entry in self._config):
+            raise InvalidRequest(f"There is already a member {name}, of config.yaml.")
         shown = _clean_display_name(display_name) if display_name.strip() else name
-        hashed = await self.hash(password)
-        account: dict[str, Any] = {"name": name, "display_name": shown, "password": hashed, "email": email}
-        return await self._store.write(members.add_first, **account, shares=shares, by=by)
+        hashed = None if password is None else await self.hash(password)
+        return {"name": name, "display_name": shown, "password": hashed}
 
     async def set_password(self, member: str, password: str, *, by: str) -> None:
         """Sets the password of any member, and signs them out everywhere. Raises InvalidRequest."""
@@ -178,22 +178,22 @@ class Roster:
         await self._store.write(members.set_password, member=member, password=await self.hash(password), by=by)
 
     async def rename(self, member: str, name: str, *, by: str) -> str:
-        """Gives a member of the database another name to sign in with, and returns it. Sign-ins stay.
-
-        Raises InvalidRequest for a name that is invalid or taken, NotAllowed for members of config.yaml.
-        """
-        await self.require_stored(member)
+        """Gives a member of the database another name to sign in with, and returns it. Sign-ins stay. Raises as
+        `change`, and InvalidRequest for a name that is invalid or taken."""
         name = require_name(name)
-        if not await self._store.write(members.rename, member=member, name=name, by=by):
-            raise InvalidRequest("This member no longer exists.")
+        await self.change(member, members.rename, name=name, by=by)
         return name
 
     async def show_as(self, member: str, display_name: str, *, by: str) -> None:
         """Changes the name that colleagues see, of a member of the database. Raises like `rename`."""
+        await self.change(member, members.show_as, display_name=_clean_display_name(display_name), by=by)
+
+    async def change(self, member: str, job: Callable[..., bool], **options: Any) -> None:
+        """Has the store change a member of the database. Raises NotAllowed for members of config.yaml, InvalidRequest
+        where there is no such member."""
         await self.require_stored(member)
-        shown = _clean_display_name(display_name)
-        if not await self._store.write(members.show_as, member=member, display_name=shown, by=by):
-            raise InvalidRequest("This member no longer exists.")
+        if not await self._store.write(job, member=member, **options):
+            raise InvalidRequest(f"There is no member {member}.")
 
     async def hash(self, password: str) -> str:
         """The bcrypt hash of a password. Raises InvalidRequest when the password breaks a rule."""

@@ -6,8 +6,9 @@ Links that are unknown, expired, revoked or closed to the reader look the same, 
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Unpack
 
-from flowground.access import Access
+from flowground.access import Access, AskedPage
 from flowground.core.caller import Caller, Owner
 from flowground.core.errors import FlowNotFound, InvalidRequest
 from flowground.flows.wiring import WiredFlow
@@ -47,15 +48,10 @@ async def list_links(access: Access, caller: Caller, *, flow_id: str, session_id
     return await access.store.read(shared_chats.list_of_session, **place)
 
 
-async def list_own(
-    access: Access, caller: Caller, words: str = "", *, offset: int = 0, limit: int = 25
-) -> tuple[list[SharedChat], int]:
-    """A page of the caller's links, and how many there are; with `words`, links that have all of them in the title or
-    the flow's id."""
+async def list_own(access: Access, caller: Caller, **page: Unpack[AskedPage]) -> tuple[list[SharedChat], int]:
+    """A page of the caller's links, and how many there are; words are searched in the title and the flow's id."""
     caller = await access.require_member(caller, _SAYS)
-    return await access.store.read(
-        shared_chats.list_of_owner, owner=str(caller.owner), words=words, offset=offset, limit=limit
-    )
+    return await access.store.read(shared_chats.list_of_owner, owner=str(caller.owner), **page)
 
 
 async def renew_link(access: Access, caller: Caller, key: str) -> bool:

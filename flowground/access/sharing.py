@@ -59,9 +59,7 @@ async def find_shared(access: Access, flow_id: str) -> tuple[Publication | None,
     found = await access.store.read(publications.find, flow_id=flow_id)
     if found is None or not found.is_in_force:
         return None, (0, 0)
-    if found.audience != "people":
-        return found, (0, 0)
-    named = await access.store.read(publications.count_names, flows=[flow_id])
+    named = await access.store.read(publications.count_names, flows=[flow_id]) if found.audience == "people" else {}
     return found, named.get(flow_id, (0, 0))
 
 
@@ -154,12 +152,6 @@ async def find_waiting(
     ]
     flows = _list_addresses(mine)
     return await access.store.read(access_requests.find_page, flows=flows, words=searched, limit=limit, offset=offset)
-
-
-async def count_waiting(access: Access, caller: Caller, *, flow_id: str | None = None) -> int:
-    """How many requests `find_waiting` finds without words."""
-    _, number = await find_waiting(access, caller, flow_id=flow_id, limit=0)
-    return number
 
 
 def _list_addresses(flows: Iterable[WiredFlow]) -> list[str]:

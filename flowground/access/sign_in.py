@@ -9,7 +9,6 @@ import os
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -40,14 +39,6 @@ _KEY_FILE = "cookie.key"
 _KEY_CHARS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """The claims of a verified, unexpired sign-in cookie. `username` "" is the local owner."""
-
-    username: str
-    sign_in_id: str
-
-
 class SignedCookies:
     """Writes and verifies the values of sign-in cookies.
 
@@ -71,8 +62,9 @@ class SignedCookies:
         claims = {"username": username, "exp_date": expires_at, "jti": sign_in_id}
         return jwt.encode(claims, self.key, algorithm="HS256")
 
-    def read_sign_in(self, value: str) -> Claims | None:
-        """The claims; None where the signature is not ours, or the cookie has expired."""
+    def read_sign_in(self, value: str) -> tuple[str, str] | None:
+        """The user name, "" for the local owner, and the sign-in's id; None where the signature is not ours, or the
+        cookie has expired."""
         import jwt  # noqa: PLC0415 - as above
 
         try:
@@ -82,7 +74,7 @@ class SignedCookies:
         username, expires, key = claims.get("username"), claims.get("exp_date"), claims.get("jti")
         if not isinstance(username, str) or not isinstance(key, str) or not isinstance(expires, (int, float)):
             return None
-        return Claims(username, key) if expires > time.time() else None
+        return (username, key) if expires > time.time() else None
 
 
 class SignIn:
@@ -128,12 +120,7 @@ class SignIn:
     # Passwords
 
     async def check_password(
-        self,
-        name: str,
-        password: str,
-        address: str,
-        *,
-        compare: Compare = compare_by_bcrypt,
+        self, name: str, password: str, address: str, *, compare: Compare = compare_by_bcrypt
     ) -> Member | None:
         """The member; None when name or password is wrong, after the same work in both cases.
 
@@ -196,10 +183,10 @@ class SignIn:
 
     async def verify_cookie(self, value: str) -> Caller | None:
         """The caller who sends this cookie; sign-in, member and role are read from the database."""
-        claims = self.cookies.read_sign_in(value)
-        caller = await self.find_caller(claims.sign_in_id) if claims else None
+        username, sign_in_id = self.cookies.read_sign_in(value) or ("", "")
+        caller = await self.find_caller(sign_in_id) if sign_in_id else None
         named = caller.id if caller and caller.kind == "member" else ""
-        return caller if claims and named == claims.username else None
+        return caller if named == username else None
 
     async def find_caller(self, sign_in_id: str) -> Caller | None:
         """The caller of this sign-in with their present role; None once it ended. Called at every action."""
@@ -219,15 +206,7 @@ class SignIn:
         flows = None if token.flows is None else frozenset(token.flows)
         if role is None:
             return None
-        return Caller(
-            "token",
-            token.id,
-            role,
-            flows=flows,
-            person=token.owner,
-            sees=token.sees,
-            sets=token.sets,
-        )
+        return Caller("token", token.id, role, flows=flows, person=token.owner, sees=token.sees, sets=token.sets)
 
     async def revoke(self, sign_in_id: str, *, member: str | None = None) -> bool:
         """Signs one browser out, which ends its cookie. False when it was not signed in, or is not `member`'s."""

@@ -26,11 +26,11 @@ from flowground.knowledge.index import IndexedFile
 from flowground.knowledge.index_folder import IndexFolders
 from flowground.knowledge.searching import Filters, Hit, explain_unmatched, read_filters
 from flowground.knowledge.section import KnowledgeSection
-from flowground.knowledge.sources import AddedFile
+from flowground.knowledge.sources import SourceFile
 from flowground.tools.outgoing import WebPages
 
 _log = logging.getLogger(__name__)
-ListUploads = Callable[[str], Awaitable[Sequence[AddedFile]]]
+ListUploads = Callable[[str], Awaitable[Sequence[SourceFile]]]
 """The files that authors added to the knowledge at an address."""
 _LOOK_SHARE = 20
 """Checks for changed files take at most one part in this many of the time."""

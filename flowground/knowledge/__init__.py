@@ -17,13 +17,13 @@ from typing import TypeVar
 
 from flowground.core.errors import ProviderError, RunError
 from flowground.core.processes import ChildProcess
-from flowground.knowledge.building import BuildJob, BuildReport
+from flowground.knowledge.building import BuildJob, BuildReport, describe_cut
 from flowground.knowledge.embeddings import Embeddings
 from flowground.knowledge.index import BuildPlace, FoundPassage, IndexedFile
 from flowground.knowledge.index_file import IndexReader
 from flowground.knowledge.index_folder import IndexFolder
 from flowground.knowledge.searching import MOST_HITS, Filters, Hit, search_both, search_words
-from flowground.knowledge.sources import AddedFile, FetchedPages, PageSources, fetch_pages, find_sources, note_failures
+from flowground.knowledge.sources import FetchedPages, PageSources, SourceFile, fetch_pages, find_sources, note_failures
 
 _T = TypeVar("_T")
 _PROGRAM = (sys.executable, "-E", "-P", str(Path(__file__).with_name("worker.py")))
@@ -55,7 +55,7 @@ class KnowledgeSources:
     overlap: int = 200
     embeddings: Embeddings | None = None
     """The model that also finds passages by meaning; None: words only."""
-    added: tuple[AddedFile, ...] = ()
+    added: tuple[SourceFile, ...] = ()
     pages: PageSources | None = None
     """Pages of the web; None: no pages."""
 
@@ -167,19 +167,20 @@ class Knowledge:
     async def _make(
         self, sources: KnowledgeSources, notify: Callable[[int, int], None], fetched: FetchedPages
     ) -> BuildReport:
-        job = await asyncio.to_thread(self._plan, sources)
-        kept = fetched.states.keys() - {file.source for file in fetched.files}
-        job = replace(job, pages=tuple(fetched.files), kept=tuple(kept))
+        place = await asyncio.to_thread(self._plan, sources)
+        kept = tuple(fetched.states.keys() - {file.source for file in fetched.files})
+        what = (str(sources.root), sources.files, sources.size, sources.overlap, place)
+        job = BuildJob(*what, sources.added, tuple(fetched.files), kept)
         try:
             report = await _work(job, notify)
             if sources.embeddings is not None:
                 try:
-                    await self._home.embed(job.place, sources.embeddings)
+                    await self._home.embed(place, sources.embeddings)
                 except ProviderError as error:
                     report = replace(report, vectors=f"Only words are found: {error.full_message}")
-            await asyncio.to_thread(self._home.publish, job.place)
+            await asyncio.to_thread(self._home.publish, place)
         except BaseException:
-            await asyncio.shield(asyncio.to_thread(self._home.remove, job.place))
+            await asyncio.shield(asyncio.to_thread(self._home.remove, place))
             raise
         return report
 
@@ -260,10 +261,9 @@ class Knowledge:
         model = sources.embeddings.model if sources.embeddings else None
         return model is not None and reader.count > 0 and self._home.open_vectors(model) is None
 
-    def _plan(self, sources: KnowledgeSources) -> BuildJob:
+    def _plan(self, sources: KnowledgeSources) -> BuildPlace:
         reader = self._home.open()
-        is_copy = reader is not None and _fits(reader, sources)
-        return _make_job(sources, self._home.plan(is_copy=is_copy))
+        return self._home.plan(is_copy=reader is not None and _fits(reader, sources))
 
 
 def _make_hit(found: FoundPassage, score: float) -> Hit:
@@ -273,11 +273,7 @@ def _make_hit(found: FoundPassage, score: float) -> Hit:
 
 def _fits(reader: IndexReader, sources: KnowledgeSources) -> bool:
     """Whether the index was built with the settings that a build would use now."""
-    return reader.about == _make_job(sources, BuildPlace("")).describe()
-
-
-def _make_job(sources: KnowledgeSources, place: BuildPlace) -> BuildJob:
-    return BuildJob(str(sources.root), sources.files, sources.size, sources.overlap, place, sources.added)
+    return reader.about == describe_cut(sources.size, sources.overlap)
 
 
 async def _work(job: BuildJob, notify: Callable[[int, int], None]) -> BuildReport:

@@ -11,7 +11,7 @@ from flowground.knowledge.extraction import Extracted, FileUnreadable
 from flowground.knowledge.extraction.extractors import Extractor
 from flowground.knowledge.index import FORMAT, PDF_READER, BuildPlace, IndexedFile, IndexedPassage
 from flowground.knowledge.index_file import IndexWriter
-from flowground.knowledge.sources import AddedFile, SourceFile, SourceList, find_sources
+from flowground.knowledge.sources import SourceFile, SourceList, find_sources
 from flowground.knowledge.split import split_text
 
 _FRONT = re.compile(r"---\n(.{0,4000}?)\n---(?:\n|$)", re.DOTALL)
@@ -32,15 +32,16 @@ class BuildJob:
     size: int
     overlap: int
     place: BuildPlace
-    added: tuple[AddedFile, ...] = ()
-    pages: tuple[AddedFile, ...] = ()
+    added: tuple[SourceFile, ...] = ()
+    pages: tuple[SourceFile, ...] = ()
     """Pages of the web that are new or changed."""
     kept: tuple[str, ...] = ()
     """Sources that stay as they are in the old index."""
 
-    def describe(self) -> dict[str, str]:
-        """The settings that an index must have been built with to be reused."""
-        return {"format": str(FORMAT), "size": str(self.size), "overlap": str(self.overlap)}
+
+def describe_cut(size: int, overlap: int) -> dict[str, str]:
+    """The settings that an index must have been built with to be reused."""
+    return {"format": str(FORMAT), "size": str(size), "overlap": str(overlap)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,9 @@ async def build(job: BuildJob, notify: Callable[[int, int], None]) -> BuildRepor
     """Writes the new index; `notify` is called with the numbers of files that are done, and of all files to do."""
     begun = time.monotonic()
     found = find_sources(Path(job.root), job.files, job.added)
-    for page in job.pages:
-        found.files[page.source] = SourceFile(Path(page.path), page.signature, page.name, page.title)
+    found.files |= {page.source: page for page in job.pages}
     old = Path(job.place.old) if job.place.old else None
-    writer = IndexWriter(Path(job.place.new), about=job.describe(), old=old)
+    writer = IndexWriter(Path(job.place.new), about=describe_cut(job.size, job.overlap), old=old)
     try:
         known = writer.list_files()
         gone = known.keys() - found.files.keys() - found.left_out.keys() - set(job.kept)
@@ -105,7 +105,7 @@ async def _read(
 ) -> None:
     """Reads one file and replaces its passages."""
     try:
-        text = await extractor.extract(file.path, file.name)
+        text = await extractor.extract(Path(file.path), file.name)
     except FileUnreadable as error:
         writer.put_file(IndexedFile(source, file.signature, PDF_READER, note=error.message), ())
         return

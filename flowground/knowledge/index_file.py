@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flowground.core.errors import RunError
 from flowground.knowledge.index import FORMAT, FoundPassage, IndexedFile, IndexedPassage
@@ -152,57 +153,41 @@ class IndexReader:
         """In how many passages each word occurs; words that occur nowhere are left out."""
         asked = set(words)
         known = {word: self._common[word] for word in asked if word in self._common}
-        with self._acquire() as database:
-            found: dict[str, int] = dict(
-                database.execute(
-                    "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))",
-                    (json.dumps(list(asked - known.keys())),),
-                )
-            )
+        unknown = json.dumps(list(asked - known.keys()))
+        counted = "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))"
+        found: dict[str, int] = dict(self._select(counted, (unknown,)))
         self._common |= {word: number for word, number in found.items() if number >= _COMMON}
         return known | found
 
     def list_words_with(self, part: str, *, most: int) -> list[str]:
         """Words that contain another, the shortest first."""
-        with self._acquire() as database:
-            rows = database.execute(
-                "SELECT term FROM inside WHERE term MATCH ? ORDER BY length(term) LIMIT ?", (f'"{part}"', most)
-            )
-            return [term for (term,) in rows]
+        asked = "SELECT term FROM inside WHERE term MATCH ? ORDER BY length(term) LIMIT ?"
+        return [term for (term,) in self._select(asked, (f'"{part}"', most))]
 
     def count_words_from(self, begin: str, *, most: int) -> dict[str, int]:
         """Words that begin like this, alphabetically, with the number of passages that each occurs in."""
         asked = "SELECT term, doc FROM vocabulary WHERE term >= ? AND term < ? LIMIT ?"
-        with self._acquire() as database:
-            return dict(database.execute(asked, (begin, f"{begin}\U0010ffff", most)))
+        return dict(self._select(asked, (begin, f"{begin}\U0010ffff", most)))
 
     def search(self, terms: Sequence[Term], *, most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
         """Passages with any of the terms, the best first; only of files with these ids, unless None."""
         values = {"asked": " OR ".join(term.write() for term in terms), "most": most, "ids": json.dumps(ids)}
-        with self._acquire() as database:
-            rows = database.execute(_SEARCH if ids is None else _SEARCH_FILES, values)
-            return [FoundPassage.from_row(row) for row in rows]
+        return list(map(FoundPassage.from_row, self._select(_SEARCH if ids is None else _SEARCH_FILES, values)))
 
     def read(self, ids: Sequence[int]) -> dict[int, FoundPassage]:
         """Passages by id."""
-        with self._acquire() as database:
-            rows = database.execute(_READ, {"ids": json.dumps(ids)})
-            return {row[0]: FoundPassage.from_row(row) for row in rows}
+        return {row[0]: FoundPassage.from_row(row) for row in self._select(_READ, {"ids": json.dumps(ids)})}
 
     def list_passage_ids(self, files: Sequence[int] | None = None) -> list[int]:
         """Ids of all passages, or of those of some files, in order."""
         asked = "SELECT id FROM passages WHERE ? IS NULL OR file_id IN (SELECT value FROM json_each(?)) ORDER BY id"
         given = None if files is None else json.dumps(files)
-        with self._acquire() as database:
-            return [number for (number,) in database.execute(asked, (given, given))]
+        return [number for (number,) in self._select(asked, (given, given))]
 
     def list_ids(self) -> list[tuple[str, Mapping[str, str], int]]:
         """The source, keys and id of every file."""
-        with self._acquire() as database:
-            return [
-                (source, json.loads(keys), number)
-                for source, keys, number in database.execute("SELECT source, keys, id FROM files")
-            ]
+        rows = self._select("SELECT source, keys, id FROM files")
+        return [(source, json.loads(keys), number) for source, keys, number in rows]
 
     def close(self) -> None:
         """Closes idle connections now, and each busy one when it is returned."""
@@ -214,6 +199,10 @@ class IndexReader:
     def __del__(self) -> None:
         """Closes a reader whose file turned out to be no index, or that nobody closed."""
         self.close()
+
+    def _select(self, asked: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        with self._acquire() as database:
+            return database.execute(asked, values).fetchall()
 
     @contextmanager
     def _acquire(self) -> Iterator[sqlite3.Connection]:

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -16,7 +17,7 @@ from flowground.core.processes import try_lock
 from flowground.knowledge.embeddings import Embeddings, embed_passages
 from flowground.knowledge.index import BuildPlace
 from flowground.knowledge.index_file import IndexReader
-from flowground.knowledge.sources import PageStates, read_states, write_states
+from flowground.knowledge.sources import PageState, PageStates
 
 if TYPE_CHECKING:
     from flowground.knowledge.vectors import VectorReader
@@ -124,15 +125,17 @@ class IndexFolder:
         _remove(Path(place.new))
 
     def read_pages(self) -> PageStates:
-        """The last states of the web pages that the knowledge names."""
+        """The last states of the web pages that the knowledge names; none where they cannot be read, so that every page
+        is fetched again."""
         try:
-            return read_states(json.loads((self._folder / _PAGES).read_bytes()))
-        except (OSError, ValueError):
+            states = json.loads((self._folder / _PAGES).read_bytes())
+            return {url: PageState(**state) for url, state in states.items()}
+        except (OSError, ValueError, AttributeError, TypeError):
             return {}
 
     def write_pages(self, states: PageStates) -> None:
         """Replaces the states of pages; only for the holder of the lock."""
-        self._write(_PAGES, json.dumps(write_states(states)))
+        self._write(_PAGES, json.dumps({url: asdict(state) for url, state in states.items()}))
 
     def close(self) -> None:
         """Closes the serving index."""

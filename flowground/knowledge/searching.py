@@ -70,14 +70,27 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class AskedWord:
-    """A word of the question. `shares` are the index's terms that count for it, itself first, each with its share;
-    `rarity` is its rarity in the index. Where the last word is unknown, words that begin with `begin` count for it; ""
-    for all others."""
+    """A word of the question in an index of so many `passages`: how many of them have each term that counts for it,
+    itself first, and at which share."""
 
-    shares: Mapping[Term, float]
-    rarity: float
-    is_known: bool = True
-    begin: str = ""
+    term: Term
+    passages: int
+    counts: dict[Term, int]
+    shares: dict[Term, float]
+
+    @property
+    def is_known(self) -> bool:
+        return any(self.counts.values())
+
+    @property
+    def rarity(self) -> float:
+        number = sum(many for term, many in self.counts.items() if self.shares[term] == 1.0)
+        return _weigh(self.passages, min(self.passages, number))
+
+    @property
+    def begin(self) -> str:
+        """Where the last word is unknown, words that begin like this count for it; "" for all others."""
+        return self.term.word if self.term.is_open and not self.is_known else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +268,8 @@ def search_words(
         more = [other for one in lookups for other in _add_substitutes(reader, one)]
         more += [term for term in _choose(reader.count, lookups, least=0.0) if term not in {*asked, *more}]
         found = first | {one.id: one for one in _ask(reader, more, most, ids)}
-    ranking = Ranking([_make_word(reader.count, one) for one in lookups])
-    return ranking.choose([one for one in found.values() if fits_page(one, filters)], most=top_k, weighed=first)
+    fitting = [one for one in found.values() if fits_page(one, filters)]
+    return Ranking(lookups).choose(fitting, most=top_k, weighed=first)
 
 
 def search_both(
@@ -338,20 +351,11 @@ def _list_wanted(name: str, value: Any) -> tuple[str, ...]:
     return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in several)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lookup:
-    """A word of the question in an index: how many passages have each term that counts for it, and at which share."""
-
-    term: Term
-    counts: dict[Term, int]
-    shares: dict[Term, float]
-
-
 def _ask(reader: IndexReader, terms: Sequence[Term], most: int, ids: Sequence[int] | None) -> list[FoundPassage]:
     return reader.search(terms, most=most, ids=ids) if terms else []
 
 
-def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Lookup]:
+def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[AskedWord]:
     """Every word of the question with its other forms, or with its substitutes where the index has none of them."""
     counts = reader.count_words({part for term in terms for part in term.parts})
     lookups = []
@@ -359,20 +363,20 @@ def _look_up(reader: IndexReader, terms: Sequence[Term]) -> list[_Lookup]:
         here = {term: min(counts.get(part, 0) for part in term.parts)}
         if term.word:
             here |= {Term((form,)): many for form, many in _find_forms(reader, term.word).items()}
-        lookups.append(_Lookup(term, here, dict.fromkeys(here, 1.0)))
+        lookups.append(AskedWord(term, reader.count, here, dict.fromkeys(here, 1.0)))
     for one, other, joined, many in _join_neighbours(reader, lookups):
         for both in (one, other):
             both.counts[joined], both.shares[joined] = many, 1.0
     for one in lookups:
-        if not any(one.counts.values()):
+        if not one.is_known:
             _add_substitutes(reader, one)
     return lookups
 
 
-def _choose(passages: int, lookups: Sequence[_Lookup], *, least: float) -> list[Term]:
+def _choose(passages: int, lookups: Sequence[AskedWord], *, least: float) -> list[Term]:
     """The terms to look up: the rarest words up to the budget, with at least the share `least` of the highest rarity.
     Words without passages follow where they are prefixes or consist of several parts."""
-    weighed = [(_find_rarity(passages, one), one.counts) for one in lookups]
+    weighed = [(one.rarity, one.counts) for one in lookups]
     least *= max((rarity for rarity, counts in weighed if any(counts.values())), default=0.0)
     counts = {term: many for rarity, own in weighed if rarity >= least for term, many in own.items()}
     known = sorted((number, at, term) for at, (term, number) in enumerate(counts.items()) if number)
@@ -383,18 +387,9 @@ def _choose(passages: int, lookups: Sequence[_Lookup], *, least: float) -> list[
     return [*(chosen or [term for _, _, term in known[:1]]), *open_ones]
 
 
-def _make_word(passages: int, one: _Lookup) -> AskedWord:
-    is_known = any(one.counts.values())
-    begin = one.term.word if one.term.is_open and not is_known else ""
-    return AskedWord(one.shares, _find_rarity(passages, one), is_known, begin)
-
-
-def _find_rarity(passages: int, one: _Lookup) -> float:
-    number = sum(many for term, many in one.counts.items() if one.shares[term] == 1.0)
-    return _weigh(passages, min(passages, number))
-
-
-def _join_neighbours(reader: IndexReader, lookups: Sequence[_Lookup]) -> Iterator[tuple[_Lookup, _Lookup, Term, int]]:
+def _join_neighbours(
+    reader: IndexReader, lookups: Sequence[AskedWord]
+) -> Iterator[tuple[AskedWord, AskedWord, Term, int]]:
     """Words of the index made of two neighbouring words of the question, with their counts: MessageHistory,
     Urlaubsantrag."""
     pairs = {a.term.word + b.term.word: (a, b) for a, b in pairwise(lookups) if a.term.word and b.term.word}
@@ -422,7 +417,7 @@ def _weigh(passages: int, number: int) -> float:
     return max(0.05 * math.log(1 + passages), math.log(1 + (passages - number + 0.5) / (number + 0.5)))
 
 
-def _add_substitutes(reader: IndexReader, word: _Lookup) -> list[Term]:
+def _add_substitutes(reader: IndexReader, word: AskedWord) -> list[Term]:
     """Adds the substitutes of a word, compounds and parts of it, and returns the new ones."""
     found = _find_substitutes(reader, word.term.word) if word.term.word else []
     added = {Term((one,)): many for one, many in reader.count_words(found).items()}

@@ -6,10 +6,10 @@ import hashlib
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from flowground.core.errors import RunError
 from flowground.core.media_types import PathPattern, add_empty, compile_path, expand_braces, follow_part
@@ -28,25 +28,16 @@ _AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class AddedFile:
-    """A file stored at another `path` than its `source` says: an upload, or a fetched page. The ending of `name`
-    decides how it is read; `wrong` says why there is no file; `title` stands above its headings."""
+class SourceFile:
+    """A file, stored at its `path`; `source` says another one for an upload, and for a fetched page. `signature`
+    changes when it is written. The ending of `name` decides how it is read; `wrong` says why there is no file; `title`
+    stands above its headings."""
 
     source: str
     path: str
     signature: str
     name: str
     wrong: str = ""
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A file that was found; `signature` changes when it is written. `name` and `title` are those of `AddedFile`."""
-
-    path: Path
-    signature: str
-    name: str
     title: str = ""
 
 
@@ -58,7 +49,7 @@ class SourceList:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def find_sources(folder: Path, patterns: Sequence[str], added: Iterable[AddedFile] = ()) -> SourceList:
+def find_sources(folder: Path, patterns: Sequence[str], added: Iterable[SourceFile] = ()) -> SourceList:
     """The plain files that any pattern matches, and those stored elsewhere. Hidden files and linked folders are
     skipped."""
     found = SourceList()
@@ -122,11 +113,13 @@ class PageSources:
 
     def list_due(self, states: PageStates, indexed: Collection[str], *, now: float) -> list[str]:
         """The pages that are due; `indexed` are the sources that the index has."""
-        return [url for url in self.urls if self._is_due(states.get(url), now) or _is_lost(url, states, indexed)]
+        return [url for url in self.urls if self._is_due(states.get(url), now, is_indexed=url in indexed)]
 
-    def _is_due(self, state: PageState | None, now: float) -> bool:
-        wait = min(self.refresh, _RETRY_SECONDS) if state and state.failure else self.refresh
-        return state is None or not 0 <= now - state.asked_at < wait  # the clock may have been set back
+    def _is_due(self, state: PageState | None, now: float, *, is_indexed: bool) -> bool:
+        if state is None or not (is_indexed or state.failure):  # the index has nothing of what was read before
+            return True
+        wait = min(self.refresh, _RETRY_SECONDS) if state.failure else self.refresh
+        return not 0 <= now - state.asked_at < wait  # the clock may have been set back
 
 
 @dataclass(slots=True)
@@ -134,7 +127,7 @@ class FetchedPages:
     """New and changed pages as `files`; `states` of all pages, including those that were not fetched."""
 
     states: dict[str, PageState]
-    files: list[AddedFile] = field(default_factory=list)
+    files: list[SourceFile] = field(default_factory=list)
 
 
 async def fetch_pages(
@@ -171,26 +164,13 @@ def note_failures(files: Mapping[str, IndexedFile], states: PageStates) -> dict[
     return noted
 
 
-def write_states(states: PageStates) -> dict[str, Any]:
-    """The states as JSON values."""
-    return {url: asdict(state) for url, state in states.items()}
-
-
-def read_states(written: Any) -> dict[str, PageState]:
-    """The states that `write_states` wrote; none for anything else, so that every page is fetched again."""
-    try:
-        return {url: PageState(**state) for url, state in written.items()}
-    except (AttributeError, TypeError):
-        return {}
-
-
-def _take_added(file: AddedFile, found: SourceList) -> None:
+def _take_added(file: SourceFile, found: SourceList) -> None:
     if file.source in found.files:
         found.left_out[f"{file.source} (in the flows folder)"] = "an uploaded file has its name"
     if file.wrong:
         found.left_out[file.source] = file.wrong
     elif os.path.exists(file.path):
-        found.files[file.source] = SourceFile(Path(file.path), file.signature, file.name)
+        found.files[file.source] = file
     else:
         found.left_out[file.source] = "it is not there"
 
@@ -236,7 +216,7 @@ def _take(root: Path, path: str, entry: "os.DirEntry[str]", found: SourceList) -
         digest = read(real, state)
     except OSError:  # whoever indexes it says so
         digest = str(state)
-    found.files[path] = SourceFile(real, digest, path)
+    found.files[path] = SourceFile(path, str(real), digest, path)
 
 
 @lru_cache(100_000)
@@ -247,12 +227,7 @@ def _read_digest(path: Path, state: tuple[int, ...]) -> str:  # noqa: ARG001 - t
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _is_lost(url: str, states: PageStates, indexed: Collection[str]) -> bool:
-    """Whether the page was read before, and the index has nothing of it."""
-    return url not in indexed and not states[url].failure
-
-
-async def _fetch(ask: FetchPage, url: str, known: PageState, into: Path) -> tuple[PageState, AddedFile | None]:
+async def _fetch(ask: FetchPage, url: str, known: PageState, into: Path) -> tuple[PageState, SourceFile | None]:
     """The page's new state, and its file where the content changed; `known` is the state before, with the present
     time."""
     try:
@@ -267,4 +242,4 @@ async def _fetch(ask: FetchPage, url: str, known: PageState, into: Path) -> tupl
         return state, None
     path = into / hashlib.sha256(url.encode()).hexdigest()
     await asyncio.to_thread(path.write_bytes, page.data)
-    return state, AddedFile(url, str(path), digest, f"{url} as {page.ending}", title=page.title)
+    return state, SourceFile(url, str(path), digest, f"{url} as {page.ending}", title=page.title)

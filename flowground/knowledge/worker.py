@@ -14,25 +14,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flowground.knowledge.building import BuildJob, build
-from flowground.knowledge.index import BuildPlace
-from flowground.knowledge.sources import AddedFile
 
 _NICE = 10
 
 
 def serve() -> None:
     """Builds the one index."""
-    asked: dict[str, Any] = json.loads(sys.stdin.readline())
+    job = msgspec.json.decode(sys.stdin.readline(), type=BuildJob)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(AttributeError, OSError):
         os.nice(_NICE)
-    place = BuildPlace(**asked.pop("place"))
-    added, pages = (tuple(AddedFile(**one) for one in asked.pop(name)) for name in ("added", "pages"))
-    asked |= {name: tuple(asked[name]) for name in ("files", "kept")}
-    job = BuildJob(**asked, place=place, added=added, pages=pages)
     try:
         report = asyncio.run(build(job, lambda done, total: _write_line({"done": done, "total": total})))
     except Exception as error:  # noqa: BLE001 - the caller gets a sentence, whatever failed

@@ -21,13 +21,7 @@ from flowground.core.messages import (
 )
 from flowground.providers.base import Capabilities, ModelCall, Provider, ProviderContext, ProviderSettings
 from flowground.providers.event_stream import EventReader, Unreadable, count_tokens, read_object, read_word
-from flowground.providers.model_server import (
-    EncodedFiles,
-    ModelServer,
-    encode_body,
-    join_turns,
-    trim_schema,
-)
+from flowground.providers.model_server import EncodedFiles, ModelServer, encode_body, join_turns, trim_schema
 
 ANTHROPIC_URL = "https://api.anthropic.com/v1"
 _VERSION = (b"anthropic-version", b"2023-06-01")
@@ -65,55 +59,6 @@ class AnthropicSettings(ProviderSettings):
 
     def open(self, name: str, context: ProviderContext) -> Provider:
         return Anthropic(self, name, context)
-
-
-class Anthropic(ModelServer):
-    """Calls the Messages API. Raises ProviderRefused for an address or key that cannot be used."""
-
-    answer_word = "an answer of the Messages API"
-    path_word = "/messages"
-    key_header = b"x-api-key"
-    headers = (_VERSION,)
-
-    def __init__(self, entry: AnthropicSettings, name: str, context: ProviderContext) -> None:
-        url, key = entry.base_url or ANTHROPIC_URL, entry.find_key(name, "ANTHROPIC_API_KEY")
-        super().__init__(name, url, entry, key=key, usual=_USUAL, egress=context.egress)
-        self._thinking = entry.thinking
-
-    def write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
-        """The request's body; tools and system prompt are marked for Anthropic's cache."""
-        most = int(call.options.get("max_tokens", 0)) or count_most_tokens(call.model)
-        messages = join_turns(call, "content", "assistant", lambda parts: _write_blocks(parts, files, self._name))
-        body: dict[str, Any] = {"model": call.model, "max_tokens": most, "messages": messages}
-        body |= {name: call.options[name] for name in _OPTIONS if name in call.options}
-        if system := call.system:
-            body["system"] = [{"type": "text", "text": system, **_KEPT}]
-        if call.tools:
-            tools = [
-                {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
-                for tool in call.tools
-            ]
-            tools[-1] |= _KEPT
-            body["tools"] = tools
-        is_forced = call.tool_choice not in ("auto", "none")
-        if call.tools and call.tool_choice != "auto":
-            body["tool_choice"] = {"type": "tool", "name": call.tool_choice} if is_forced else {"type": "none"}
-        if call.response_schema is not None:
-            schema = trim_schema(call.response_schema, _SCHEMA_WORDS, is_closed=True)
-            body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-        if not is_forced:  # the API refuses both together
-            body |= _write_thinking(self._thinking, most)
-        if is_streamed:
-            body["stream"] = True
-        return encode_body(body)
-
-    def _open_reader(self) -> EventReader:
-        return BlockReader(self._name)
-
-
-def count_most_tokens(model: str) -> int:
-    """The limit of an answer's tokens where the flow sets none: the API requires a number that the model allows."""
-    return 4_096 if model.startswith("claude-3-") else 32_000
 
 
 class BlockReader(EventReader):
@@ -213,6 +158,53 @@ class BlockReader(EventReader):
         self._thought_blocks[-1]["signature"].append(join_surrogates(signature))
         self._thought_blocks[-1]["thinking"].append(text)
         self.add_thought(text, pieces)
+
+
+class Anthropic(ModelServer):
+    """Calls the Messages API. Raises ProviderRefused for an address or key that cannot be used."""
+
+    reader = BlockReader
+    answer_word = "an answer of the Messages API"
+    path_word = "/messages"
+    key_header = b"x-api-key"
+    headers = (_VERSION,)
+
+    def __init__(self, entry: AnthropicSettings, name: str, context: ProviderContext) -> None:
+        url, key = entry.base_url or ANTHROPIC_URL, entry.find_key(name, "ANTHROPIC_API_KEY")
+        super().__init__(name, url, entry, key=key, usual=_USUAL, egress=context.egress)
+        self._thinking = entry.thinking
+
+    def write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
+        """The request's body; tools and system prompt are marked for Anthropic's cache."""
+        most = int(call.options.get("max_tokens", 0)) or count_most_tokens(call.model)
+        messages = join_turns(call, "content", "assistant", lambda parts: _write_blocks(parts, files, self._name))
+        body: dict[str, Any] = {"model": call.model, "max_tokens": most, "messages": messages}
+        body |= {name: call.options[name] for name in _OPTIONS if name in call.options}
+        if system := call.system:
+            body["system"] = [{"type": "text", "text": system, **_KEPT}]
+        if call.tools:
+            tools = [
+                {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+                for tool in call.tools
+            ]
+            tools[-1] |= _KEPT
+            body["tools"] = tools
+        is_forced = call.tool_choice not in ("auto", "none")
+        if call.tools and call.tool_choice != "auto":
+            body["tool_choice"] = {"type": "tool", "name": call.tool_choice} if is_forced else {"type": "none"}
+        if call.response_schema is not None:
+            schema = trim_schema(call.response_schema, _SCHEMA_WORDS, is_closed=True)
+            body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        if not is_forced:  # the API refuses both together
+            body |= _write_thinking(self._thinking, most)
+        if is_streamed:
+            body["stream"] = True
+        return encode_body(body)
+
+
+def count_most_tokens(model: str) -> int:
+    """The limit of an answer's tokens where the flow sets none: the API requires a number that the model allows."""
+    return 4_096 if model.startswith("claude-3-") else 32_000
 
 
 def _write_thinking(thinking: Thinking, most: int) -> dict[str, Any]:

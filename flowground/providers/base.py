@@ -300,7 +300,6 @@ class ProviderSettings(ConfigSection):
         key = self.read_key(name)
         if not self.base_url and not (key := key or os.environ.get(variable)):
             raise ProviderRefused(
-                f"The provider {name!r} has no key.",
-                hint=f"Set {variable} in the app's environment and restart it.",
+                f"The provider {name!r} has no key.", hint=f"Set {variable} in the app's environment and restart it."
             )
         return key

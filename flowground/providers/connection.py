@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import zip_longest
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import httpcore2
 import httptools
@@ -36,6 +36,8 @@ BROKEN = (
 Headers = Iterable[tuple[bytes, bytes]]
 SocketAddress = tuple[Any, ...]
 """An address as `getaddrinfo` returns it: the family first, host and port last."""
+Seconds = tuple[float, float]
+"""To open a connection, and between two pieces of an answer's body."""
 AT_ONCE = 256
 """The most calls to one server at once; further ones wait."""
 _KEPT = 128
@@ -53,13 +55,6 @@ _STAGGER = 0.25
 """Seconds until the next address of a host is tried beside the one before (RFC 8305)."""
 
 
-class Timeouts(NamedTuple):
-    """Seconds to open a connection, and between two pieces of an answer's body."""
-
-    connect: float
-    read: float
-
-
 class ConnectionPool:
     """Connections to one server, each of which serves one call at a time, on one event loop.
 
@@ -67,7 +62,7 @@ class ConnectionPool:
     at once that was a fifth of a run's CPU time. This pool takes the connection used last, however many there are.
     """
 
-    def __init__(self, url: httpx2.URL, egress: EgressSettings, timeouts: Timeouts) -> None:
+    def __init__(self, url: httpx2.URL, egress: EgressSettings, timeouts: Seconds) -> None:
         self._url, self._timeouts = convert_url(url), timeouts
         proxy = egress.find_proxy(url)
         # Certificates are read once; a plain http address needs none.
@@ -124,10 +119,10 @@ class Connection:
     """
 
     def __init__(
-        self, url: httpcore2.URL, context: ssl.SSLContext | None, proxy: httpcore2.Proxy | None, timeouts: Timeouts
+        self, url: httpcore2.URL, context: ssl.SSLContext | None, proxy: httpcore2.Proxy | None, timeouts: Seconds
     ) -> None:
         self._url, self._ssl, self._proxy = url, context, proxy
-        self._timeouts = timeouts
+        self._connect_seconds, self._read_seconds = timeouts
         self._stream: Stream | None = None
         self._used = 0.0
         self._body: list[bytes] = []
@@ -148,7 +143,7 @@ class Connection:
     async def read(self) -> bytes:
         """The next bytes of the answer's body, none at its end. Raises what `post` raises, and ReadTimeout."""
         while not (self._body or self._is_whole):
-            await self._receive(self._timeouts.read)
+            await self._receive(self._read_seconds)
         data, self._body = b"".join(self._body), []
         return data
 
@@ -165,7 +160,7 @@ class Connection:
             await self._stream.aclose()
 
     async def _connect(self) -> "Stream":
-        seconds, proxy, origin = self._timeouts.connect, self._proxy, self._url.origin
+        seconds, proxy, origin = self._connect_seconds, self._proxy, self._url.origin
         place = proxy.url.origin if proxy else origin
         if place.scheme not in (b"http", b"https"):
             raise httpcore2.ProxyError("the proxy speaks no HTTP")

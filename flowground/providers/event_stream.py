@@ -24,8 +24,16 @@ _STREAM_BYTES = 64 * 1024 * 1024
 """A longer stream is refused: some 300 bytes surround each few letters, and no model writes that much."""
 
 
-class CallsRefused(Exception):
-    """The calls exceed a limit; the message says which, as the end of a sentence about the server."""
+@dataclass(eq=False)
+class Unreadable(Exception):
+    """The server sent no answer. `message` is its error message, if it sent one, with its `status`.
+
+    `did` says which limit the server exceeded, as the end of a sentence about it.
+    """
+
+    message: str | None = None
+    status: int | None = None
+    did: str | None = None
 
 
 @dataclass(slots=True)
@@ -52,7 +60,7 @@ class ToolCallReader:
         self._chars = 0
 
     def feed(self, deltas: Any) -> None:
-        """Adds deltas. Raises CallsRefused; LookupError, TypeError or AttributeError for what is no tool call."""
+        """Adds deltas. Raises Unreadable for too many, any of NO_ANSWER for what is no tool call."""
         for delta in deltas:
             index, function = delta.get("index"), delta.get("function") or {}
             if index is not None and (type(index) is not int or index < 0):
@@ -64,7 +72,7 @@ class ToolCallReader:
             opaque = orjson.dumps(extra).decode() if isinstance(extra, dict) else ""
             self._chars += len(key) + len(name) + len(text) + len(opaque)
             if self._chars > MOST_CALL_CHARS:
-                raise CallsRefused(f"called tools with more than {MOST_CALL_CHARS:,} characters")
+                raise Unreadable(did=f"called tools with more than {MOST_CALL_CHARS:,} characters")
             call = self._find(index, key, name)
             call.opaque = opaque or call.opaque
             if text:
@@ -82,7 +90,7 @@ class ToolCallReader:
         is_other = name and known and known.name and (key != known.id if key or index is None else False)
         if known is None or is_other:
             if len(self._calls) == MOST_CALLS:
-                raise CallsRefused(f"called more than {MOST_CALLS} tools at once")
+                raise Unreadable(did=f"called more than {MOST_CALLS} tools at once")
             known = _BegunCall(key, name)
             self._calls.append(known)
             if index is not None:
@@ -100,20 +108,8 @@ class ToolCallReader:
         return ToolCall(key, name, arguments, misfit, self._provider if begun.opaque else "", begun.opaque)
 
 
-NO_ANSWER = (CallsRefused, LookupError, TypeError, AttributeError)
+NO_ANSWER = (LookupError, TypeError, AttributeError)
 """Exceptions that reading something other than an answer raises."""
-
-
-@dataclass(eq=False)
-class Unreadable(Exception):
-    """The server sent no answer. `message` is its error message, if it sent one, with its `status`.
-
-    `did` says which limit the server exceeded.
-    """
-
-    message: str | None = None
-    status: int | None = None
-    did: str | None = None
 
 
 def count_most_bytes() -> int:
@@ -165,9 +161,9 @@ class EventReader(ABC):
     def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
         """Adds the content of an event to `pieces`. Raises any of NO_ANSWER for what is no event, and Unreadable."""
 
-    @abstractmethod
     def sign_thought(self) -> str:
         """The value of `Reasoning.opaque` beside the text of a thought."""
+        return ""
 
     def feed(self, data: bytes) -> Iterator[str | Reasoning]:
         """The pieces of text and reasoning that `data` completes, each before the bytes behind it are read.
@@ -190,8 +186,8 @@ class EventReader(ABC):
                 self.events += 1
                 try:
                     self.read_event(line[5:].strip(), pieces)
-                except NO_ANSWER as error:
-                    raise _refuse(error) from None
+                except NO_ANSWER:
+                    raise Unreadable from None
                 yield from pieces
                 pieces.clear()
 
@@ -207,8 +203,9 @@ class EventReader(ABC):
         self._thoughts.end()
         thought, opaque = self._thoughts.join(), self.sign_thought()
         reasoning = Reasoning(thought, self.provider, opaque) if thought or opaque else None
-        calls = self.calls.finish()
-        reason = _name_reason(self.reason, has_calls=bool(calls))
+        calls, reason = self.calls.finish(), self.reason
+        if calls and reason in (None, "stop", "function_call"):
+            reason = "tool_calls"  # the server says "stop" while it waits for tools
         yield Completion(self._text.join(), self.model or model, self.usage, reason, calls, reasoning)
 
     def read_whole(self, data: bytearray, model: str) -> Completion:
@@ -218,8 +215,8 @@ class EventReader(ABC):
         self.events = 1
         try:
             self.read_event(bytes(data), [])
-        except NO_ANSWER as error:
-            raise _refuse(error) from None
+        except NO_ANSWER:
+            raise Unreadable from None
         if not self.has_ended:
             raise Unreadable
         *_, end = self.finish(model)
@@ -246,14 +243,13 @@ class EventReader(ABC):
             raise AnswerTooLong(LONGEST_ANSWER)
 
 
-def _refuse(error: Exception) -> Unreadable:
-    """The error for what is no answer, or one that exceeds a limit."""
-    return Unreadable(did=str(error) if isinstance(error, CallsRefused) else None)
-
-
 def read_object(data: bytes | bytearray) -> dict[str, Any]:
+    """A JSON object, by orjson, five times as fast as json, which reads NaN and split surrogate pairs."""
     try:
-        body = _read_json(data)
+        try:
+            body = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            body = json.loads(data)
     except (ValueError, RecursionError):
         raise Unreadable from None
     if not isinstance(body, dict):
@@ -268,11 +264,6 @@ def read_object(data: bytes | bytearray) -> dict[str, Any]:
 
 def read_word(value: Any) -> str | None:
     return join_surrogates(value) if isinstance(value, str) and value else None
-
-
-def _name_reason(reason: str | None, *, has_calls: bool) -> str | None:
-    """The server's finish reason; "tool_calls" where the server says "stop" while it waits for tools."""
-    return "tool_calls" if has_calls and reason in (None, "stop", "function_call") else reason
 
 
 def count_tokens(value: Any) -> int:
@@ -329,11 +320,3 @@ class _JoinedText:
 
     def join(self) -> str:
         return "".join(self._pieces)
-
-
-def _read_json(data: bytes | bytearray) -> Any:
-    """Parses with orjson, five times as fast as json; falls back to json for NaN, and for split surrogate pairs."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return json.loads(data)

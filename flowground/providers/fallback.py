@@ -94,14 +94,8 @@ class Fallback:
         return f"{self.name}:{self.model}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The target of a call; `fallback` is None for the provider that the flow names."""
-
-    provider: Provider
-    name: str
-    model: str
-    fallback: Fallback | None = None
+_Target = tuple[Provider, Fallback | None]
+"""Who is asked; None for the provider that the flow names."""
 
 
 class ProviderWithFallback:
@@ -130,58 +124,57 @@ class ProviderWithFallback:
     async def _ask(self, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
         failure: ProviderError | None = None
         has_begun = False
-        for asked in self._choose(call):
+        for target in self._choose(call):
             if failure is not None:
                 call.take_retry()
             try:
-                async with aclosing(self._ask_one(asked, call, is_streamed=is_streamed)) as pieces:
+                async with aclosing(self._ask_one(target, call, is_streamed=is_streamed)) as pieces:
                     async for piece in pieces:
                         if not (has_begun or isinstance(piece, ModelProgress)):
                             has_begun = True
-                            self._note_answer(asked)
+                            self._note_answer(target[1])
                         yield piece
                 return
             except ProviderError as error:
                 if has_begun or not is_outage(error):
                     raise
-                self._outages.note(asked.name, asked.provider, asked.model, error)
+                provider, fallback = target
+                name, model = (fallback.name, fallback.model) if fallback else (self._name, call.model)
+                self._outages.note(name, provider, model, error)
                 failure = failure or error
         assert failure is not None  # noqa: S101 - somebody was asked
         raise failure
 
-    async def _ask_one(self, asked: _Asked, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
-        used = None
-        if fallback := asked.fallback:
+    async def _ask_one(self, target: _Target, call: ModelCall, *, is_streamed: bool) -> AsyncGenerator[Piece, None]:
+        (provider, fallback), used = target, None
+        if fallback:
             call, used = replace(call, model=fallback.model), FallbackUse(self._name, fallback.full_name)
             if call.retries:
                 call.retries.note_fallback(fallback.name)
         if not is_streamed:
-            end = await asked.provider.complete(call)
-            yield replace(end, fallback=used)
+            yield replace(await provider.complete(call), fallback=used)
             return
-        async with aclosing(asked.provider.stream(call)) as pieces:
+        async with aclosing(provider.stream(call)) as pieces:
             async for piece in pieces:
                 yield replace(piece, fallback=used) if isinstance(piece, Completion) else piece
 
-    def _note_answer(self, asked: _Asked) -> None:
-        if asked.fallback:
-            self._outages.log_fallback(self._name, asked.fallback.full_name)
+    def _note_answer(self, fallback: Fallback | None) -> None:
+        if fallback:
+            self._outages.log_fallback(self._name, fallback.full_name)
         else:
             self._outages.end(self._name)
 
-    def _choose(self, call: ModelCall) -> Iterator[_Asked]:
+    def _choose(self, call: ModelCall) -> Iterator[_Target]:
         """The targets of a call in order: those not known to be down, else the provider itself."""
-        own = _Asked(self._provider, self._name, call.model)
-        is_nobody_else = True
-        if not self._outages.is_down(self._name):
-            is_nobody_else = False
-            yield own
+        is_down = self._outages.is_down(self._name)
+        if not is_down:
+            yield self._provider, None
         for fallback in self._fallbacks:
             if not self._outages.is_down(fallback.name) and (provider := self._find_able(fallback, call)):
-                is_nobody_else = False
-                yield _Asked(provider, fallback.name, fallback.model, fallback)
-        if is_nobody_else:
-            yield own
+                is_down = False
+                yield provider, fallback
+        if is_down:
+            yield self._provider, None
 
     def _find_able(self, fallback: Fallback, call: ModelCall) -> Provider | None:
         """The fallback's provider, if it may be used and accepts what the call needs."""

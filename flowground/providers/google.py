@@ -57,10 +57,42 @@ class GoogleSettings(ProviderSettings):
         return Google(self, name, context)
 
 
+class PartReader(EventReader):
+    """Reads a stream of answers, each with the parts since the one before; or one answer with all parts."""
+
+    def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
+        answer = read_object(data)
+        self.model = read_word(answer.get("modelVersion")) or self.model
+        if isinstance(counted := answer.get("usageMetadata"), dict):
+            self.usage = _read_usage(counted)
+        if not (candidates := answer.get("candidates")):
+            if blocked := read_word((answer.get("promptFeedback") or {}).get("blockReason")):
+                raise Unreadable(did=f"refused the question: {blocked[:40]}")
+            return
+        candidate = candidates[0]
+        for part in (candidate.get("content") or {}).get("parts") or ():
+            self._read_part(part, pieces)
+        if isinstance(reason := candidate.get("finishReason"), str):
+            self.has_ended, self.reason = True, _REASONS.get(reason, join_surrogates(reason)[:40].lower())
+
+    def _read_part(self, part: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
+        if (text := part.get("text")) is not None:
+            if part.get("thought"):
+                self.add_thought(text, pieces)
+            else:
+                self.add_text(text, pieces)
+        elif (called := part.get("functionCall")) is not None:
+            function = {"name": called["name"], "arguments": called.get("args") or {}}
+            signature = part.get("thoughtSignature")
+            signed = {"extra_content": {"thoughtSignature": signature}} if isinstance(signature, str) else {}
+            self.calls.feed([{"id": called.get("id"), "function": function, **signed}])
+
+
 class Google(ModelServer):
     """Calls the Gemini API. Raises ProviderRefused for an address or key that cannot be used. The key is sent in a
     header, never in the URL."""
 
+    reader = PartReader
     answer_word = "an answer of the Gemini API"
     path_word = "/models/"
     key_header = b"x-goog-api-key"
@@ -93,43 +125,6 @@ class Google(ModelServer):
         if wanted:
             body["generationConfig"] = wanted
         return encode_body(body)
-
-    def _open_reader(self) -> EventReader:
-        return PartReader(self._name)
-
-
-class PartReader(EventReader):
-    """Reads a stream of answers, each with the parts since the one before; or one answer with all parts."""
-
-    def read_event(self, data: bytes, pieces: list[str | Reasoning]) -> None:
-        answer = read_object(data)
-        self.model = read_word(answer.get("modelVersion")) or self.model
-        if isinstance(counted := answer.get("usageMetadata"), dict):
-            self.usage = _read_usage(counted)
-        if not (candidates := answer.get("candidates")):
-            if blocked := read_word((answer.get("promptFeedback") or {}).get("blockReason")):
-                raise Unreadable(did=f"refused the question: {blocked[:40]}")
-            return
-        candidate = candidates[0]
-        for part in (candidate.get("content") or {}).get("parts") or ():
-            self._read_part(part, pieces)
-        if isinstance(reason := candidate.get("finishReason"), str):
-            self.has_ended, self.reason = True, _REASONS.get(reason, join_surrogates(reason)[:40].lower())
-
-    def sign_thought(self) -> str:
-        return ""
-
-    def _read_part(self, part: Mapping[str, Any], pieces: list[str | Reasoning]) -> None:
-        if (text := part.get("text")) is not None:
-            if part.get("thought"):
-                self.add_thought(text, pieces)
-            else:
-                self.add_text(text, pieces)
-        elif (called := part.get("functionCall")) is not None:
-            function = {"name": called["name"], "arguments": called.get("args") or {}}
-            signature = part.get("thoughtSignature")
-            signed = {"extra_content": {"thoughtSignature": signature}} if isinstance(signature, str) else {}
-            self.calls.feed([{"id": called.get("id"), "function": function, **signed}])
 
 
 def _write_tools(call: ModelCall) -> dict[str, Any]:

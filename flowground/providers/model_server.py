@@ -46,6 +46,8 @@ class ModelServer(ABC):
     Raises ProviderRefused for a URL or key that cannot be used.
     """
 
+    reader: type[EventReader]
+    """Reads an answer."""
     answer_word = "an answer of this kind"
     """The name of the server's answers, as the end of a sentence."""
     files_are_urls = False
@@ -148,10 +150,6 @@ class ModelServer(ABC):
     def write(self, call: ModelCall, files: EncodedFiles, *, is_streamed: bool) -> bytes:
         """The request's body, with the files of its messages. Raises ProviderRefused."""
 
-    @abstractmethod
-    def _open_reader(self) -> EventReader:
-        """A reader for one stream."""
-
     def _find_target(self, call: ModelCall, *, is_streamed: bool) -> bytes | None:  # noqa: ARG002 - for those who need it
         """The path and query of a call; None where it is the server's own address."""
         return None
@@ -171,7 +169,7 @@ class ModelServer(ABC):
                     for whole in self._read_whole(answer, call):
                         yield whole
                     return
-                reader, since = self._open_reader(), time.monotonic()
+                reader, since = self.reader(self._name), time.monotonic()
                 while data := await self._read_next(answer, reader):
                     known = reader.events
                     for piece in reader.feed(data):
@@ -189,7 +187,7 @@ class ModelServer(ABC):
             raise self._explain(problem) from None
 
     def _read_whole(self, answer: ServerAnswer, call: ModelCall) -> Iterator[Piece]:
-        end = self._open_reader().read_whole(answer.data, call.model)
+        end = self.reader(self._name).read_whole(answer.data, call.model)
         yield from (piece for piece in (end.reasoning, end.text) if piece)
         yield end
 

@@ -14,24 +14,11 @@ import orjson
 from pydantic import Field
 
 from flowground.core.errors import ProviderError, ProviderRefused
-from flowground.core.messages import (
-    MOST_TOKENS,
-    FilePart,
-    Message,
-    Reasoning,
-    TextPart,
-    ToolCall,
-    ToolResult,
-    Usage,
-)
+from flowground.core.messages import MOST_TOKENS, FilePart, Message, Reasoning, TextPart, ToolCall, ToolResult, Usage
 from flowground.core.yaml_file import check_http_address
 from flowground.providers.base import Capabilities, Completion, ModelCall, Provider, ProviderContext, ProviderSettings
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings
-from flowground.providers.event_stream import (
-    EventReader,
-    read_object,
-    read_word,
-)
+from flowground.providers.event_stream import EventReader, read_object, read_word
 from flowground.providers.model_server import (
     EncodedFiles,
     ModelServer,
@@ -165,6 +152,7 @@ class EmbeddingServer:
 class OpenAI(ModelServer):
     """Calls a server that speaks chat completions; `base_url` ends with `/v1`."""
 
+    reader = ChunkReader
     answer_word = "a chat completion"
     path_word = "/chat/completions"
     files_are_urls = True
@@ -201,9 +189,6 @@ class OpenAI(ModelServer):
         if is_streamed:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return encode_body(body)
-
-    def _open_reader(self) -> EventReader:
-        return ChunkReader(self._name)
 
 
 class OpenAISettings(ProviderSettings):

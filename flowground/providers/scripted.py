@@ -306,14 +306,10 @@ def _make_call(call: ModelCall, key: str, command: str, said: str) -> ToolCall:
     schema."""
     name, _, words = command.strip().partition(" ")
     if words.lstrip().startswith("{"):
-        return _read_arguments(key, name, words)
+        try:
+            return ToolCall(key, name, json.loads(words))
+        except (ValueError, RecursionError):
+            return ToolCall(key, name, {}, "The arguments are no JSON.")
     schema = next((tool.parameters for tool in call.tools if tool.name == name), {})
     made: Any = make_json(schema, words or said)
     return ToolCall(key, name, made if isinstance(made, dict) else {})
-
-
-def _read_arguments(key: str, name: str, words: str) -> ToolCall:
-    try:
-        return ToolCall(key, name, json.loads(words))
-    except (ValueError, RecursionError):
-        return ToolCall(key, name, {}, "The arguments are no JSON.")

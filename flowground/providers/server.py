@@ -16,7 +16,7 @@ import httpx2
 
 from flowground.core.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.core.words import cut, end_sentence
-from flowground.providers.connection import AT_ONCE, BROKEN, Connection, ConnectionPool, Timeouts
+from flowground.providers.connection import AT_ONCE, BROKEN, Connection, ConnectionPool
 from flowground.providers.egress import USUAL_EGRESS, EgressSettings, find_certificate_error
 from flowground.providers.event_stream import read_error
 
@@ -78,13 +78,7 @@ class Server:
 
     @asynccontextmanager
     async def post(
-        self,
-        body: bytes,
-        *,
-        is_streamed: bool,
-        most_bytes: int,
-        target: bytes | None = None,
-        method: bytes = b"POST",
+        self, body: bytes, *, is_streamed: bool, most_bytes: int, target: bytes | None = None, method: bytes = b"POST"
     ) -> AsyncGenerator["ServerAnswer", None]:
         """A successful answer: all of it in `data`, or only its head where the server streams it.
 
@@ -113,7 +107,7 @@ class Server:
             await pool.release(connection)
 
     def _open_pool(self) -> ConnectionPool:
-        self._pool = ConnectionPool(self._url, self._egress, Timeouts(self._connect_seconds, self._seconds))
+        self._pool = ConnectionPool(self._url, self._egress, (self._connect_seconds, self._seconds))
         return self._pool
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ from flowground.core.values import FileReference
 from flowground.core.words import write_size
 from flowground.knowledge.extraction import ENDINGS, READABLE, Extracted, ExtractionLimits, FileUnreadable
 from flowground.knowledge.extraction.extractors import Extractors
-from flowground.knowledge.sources import AddedFile
+from flowground.knowledge.sources import SourceFile
 from flowground.settings import Settings
 from flowground.store import Store
 from flowground.store.runs import files
@@ -516,12 +516,12 @@ def name_owner(address: str) -> Owner:
     return Owner("knowledge", address)
 
 
-async def list_uploads(store: Store, data: Path, address: str) -> Sequence[AddedFile]:
+async def list_uploads(store: Store, data: Path, address: str) -> Sequence[SourceFile]:
     """The files that were added to a knowledge; `data` is the data folder. Raises StoreUnavailable."""
     owner = str(name_owner(address))
     found = await store.read(files.list_unsent, owners=[owner], flow_id=None, limit=MOST_ADDED)
     return [
-        AddedFile(
+        SourceFile(
             (source := f"{UPLOADS_FOLDER}{file.reference.name}"),
             str(find_path(data / "files", file.reference.sha256)),
             file.reference.sha256,

@@ -55,10 +55,6 @@ class Extractor:
 
         Raises FileUnreadable. Cancelling the coroutine kills the child.
         """
-        if isinstance(file, bytes) and len(file) > self._limits.file_bytes:
-            raise FileUnreadable(
-                f"{name} has more than {self._limits.file_bytes:,} bytes, the most that is read of a file."
-            )
         async with self._turn:
             try:
                 async with asyncio.timeout(self._limits.seconds + _GRACE):

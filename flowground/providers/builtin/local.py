@@ -11,17 +11,17 @@ Each reason why the process cannot run has a sentence for people.
 import asyncio
 import json
 import os
-import re
 import secrets
 import signal
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from flowground.core.errors import ModelNotReady, ProviderRefused, ProviderTimeout, ProviderUnreachable
 from flowground.core.events import ModelProgress
@@ -85,8 +85,6 @@ You can call these tools:
 If one of them gives what is asked, reply with {{"tool": its name, "arguments": {{...}}}}. Where its result is there, \
 or no tool gives it, reply with {{"answer": your answer}}."""
 _NEXT = {True: "Reply with the answer, or call another tool.", False: "Reply with the answer."}
-_ANSWER_BEGINS = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
-_LONGEST_ESCAPE = 6
 _PROGRESS_SECONDS = 0.3
 _IDLE_SECONDS = 600.0
 _PASSAGE_BYTES = 3_500
@@ -106,50 +104,23 @@ class CannotStart(ProviderRefused):
         self.reason = reason
 
 
-class Child:
+@dataclass(frozen=True, slots=True)
+class _Child:
     """A running child process and the client for it, on one event loop."""
 
-    def __init__(self, process: ChildProcess, provider: OpenAI) -> None:
-        self._process = process
-        self.provider = provider
-
-    @classmethod
-    async def start(
-        cls, path: Path, *, name: str, piece_seconds: float, program: tuple[str, ...] | None = None
-    ) -> "Child":
-        """Starts the process and waits until it answers; `piece_seconds` is the timeout of later calls.
-
-        Raises CannotStart or ProviderTimeout.
-        """
-        check_memory(await asyncio.to_thread(measure_file, path), await asyncio.to_thread(find_available_memory))
-        key = secrets.token_urlsafe(32)
-        # Spinning threads cost ten times the speed on a busy computer.
-        environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
-        process = await ChildProcess.start(*(program or PROGRAM), environment=environment)
-        try:
-            address = await _wait_for_address(process, path, key)
-        except BaseException:
-            await process.kill()
-            raise
-        # The server closes a stream's connection silently, a moment after its end: a call that meets that is repeated.
-        entry = OpenAISettings(timeout=piece_seconds, retries=1)
-        client = OpenAI(name, f"{address}/v1", entry, key=key, egress=EgressSettings(trust_env=False))
-        return cls(process, client)
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.is_alive
+    process: ChildProcess
+    provider: OpenAI
 
     async def has_ended(self) -> bool:
         """Whether the process has ended; waits a moment, as the news may arrive after a broken connection."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), 1)
-        return not self.is_alive
+            await asyncio.wait_for(self.process.wait(), 1)
+        return not self.process.is_alive
 
     async def close(self) -> None:
         """Ends the process, whatever it is doing."""
         await self.provider.close()
-        await self._process.kill()
+        await self.process.kill()
 
 
 def check_memory(size: int, available: int | None) -> None:
@@ -233,12 +204,12 @@ class Local:
         self._folder = folder
         self._weights = weights
         self._takes = entry.find_capabilities(replace(_USUAL, passage_bytes=0 if entry.path else _PASSAGE_BYTES))
-        self._program = program
+        self._program = program or PROGRAM
         self._idle_seconds = idle_seconds
         self._title = entry.path.stem if entry.path else weights.title
         self._download = Download(folder, weights, absent=self._invite())
-        self._child: Child | None = None
-        self._starting: asyncio.Task[Child] | None = None
+        self._child: _Child | None = None
+        self._starting: asyncio.Task[_Child] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._calls = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -297,7 +268,8 @@ class Local:
         is_choice = asked.response_schema is not call.response_schema
         with self._keep_busy():
             for is_last in (False, True):
-                if not (self._child and self._child.is_alive) and (status := self.read_status()).state == "ready":
+                is_running = self._child and self._child.process.is_alive
+                if not is_running and (status := self.read_status()).state == "ready":
                     yield self._make_progress(status)
                 child, has_begun = await self._run_child(), False
                 try:
@@ -324,30 +296,39 @@ class Local:
             await asyncio.wait({fetching}, timeout=_PROGRESS_SECONDS)
         self._download.check(fetching)
 
-    async def _run_child(self) -> Child:
+    async def _run_child(self) -> _Child:
         """The running process; calls that come while it starts share it."""
-        if self._child and self._child.is_alive:
+        if self._child and self._child.process.is_alive:
             return self._child
         if self._starting is None or self._starting.done():
             self._starting = asyncio.create_task(self._start(), name="start the built-in model")
             self._starting.add_done_callback(forget_failure)
         return await asyncio.shield(self._starting)
 
-    async def _start(self) -> Child:
+    async def _start(self) -> _Child:
+        """Starts the process and waits until it answers. Raises CannotStart, ProviderTimeout and ModelNotReady."""
         self._end_child()
         path = self._find_file()
         if path is None:
             raise self._explain_refusal()
         if self._entry.path and not await asyncio.to_thread(path.is_file):
             raise _explain_no_file(self._name)
+        check_memory(await asyncio.to_thread(measure_file, path), await asyncio.to_thread(find_available_memory))
+        key = secrets.token_urlsafe(32)
+        # Spinning threads cost ten times the speed on a busy computer.
+        environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
+        process = await ChildProcess.start(*self._program, environment=environment)
         try:
-            self._child = await Child.start(
-                path, name=self._name, piece_seconds=self._entry.timeout, program=self._program
-            )
-        except CannotStart as error:
-            if error.reason == "model_broken" and self._entry.path is None:
+            address = await _wait_for_address(process, path, key)
+        except BaseException as error:
+            await process.kill()
+            if isinstance(error, CannotStart) and error.reason == "model_broken" and self._entry.path is None:
                 await asyncio.to_thread(distrust, self._folder, self._weights)
             raise
+        # The server closes a stream's connection silently, a moment after its end: a call that meets that is repeated.
+        entry = OpenAISettings(timeout=self._entry.timeout, retries=1)
+        client = OpenAI(self._name, f"{address}/v1", entry, key=key, egress=EgressSettings(trust_env=False))
+        self._child = _Child(process, client)
         return self._child
 
     def _end_child(self) -> None:
@@ -451,17 +432,11 @@ def _read_chosen(end: Completion, number: int) -> Completion:
             return replace(end, text=str(chosen["answer"]))
         call = ToolCall(f"call_{number}", str(chosen["tool"]), dict(chosen["arguments"]))
     except (ValueError, TypeError, LookupError, RecursionError):
-        return replace(end, text=_read_begun_answer(end.text))
+        begun: Any = {}
+        with suppress(ValueError):
+            begun = from_json(end.text, allow_partial="trailing-strings")  # `max_tokens` cut it
+        return replace(end, text=str(begun.get("answer", "")) if isinstance(begun, dict) else "")
     return replace(end, text="", tool_calls=(call,), finish_reason="tool_calls")
-
-
-def _read_begun_answer(text: str) -> str:
-    """The text of an answer that `max_tokens` cut; "" where a call was cut."""
-    if begins := _ANSWER_BEGINS.match(text):
-        for end in range(len(text), len(text) - _LONGEST_ESCAPE, -1):
-            with suppress(ValueError):
-                return str(json.loads(f'"{text[begins.end() : end]}"'))
-    return ""
 
 
 def _write_message(message: Message, *, may_call: bool) -> Iterator[Message]:

@@ -6,7 +6,6 @@ is fetched is imported, installed or built: a part is a wheel, opened as a zip f
 
 import asyncio
 import os
-import shutil
 import sys
 import tempfile
 import zipfile
@@ -48,11 +47,6 @@ async def run_in_thread(work: Callable[[Event], T]) -> T:
 def count_bytes(partial: Path) -> int:
     """Bytes on disk: in the partial file, and in the wheel that is arriving."""
     return measure_file(partial) + max(list_sizes(name_wheels_folder(partial)))
-
-
-def sweep(partial: Path) -> None:
-    """Removes the parts of wheels that an ended process left. Only for the holder of the lock."""
-    shutil.rmtree(name_wheels_folder(partial), ignore_errors=True)
 
 
 def open_at(partial: Path, start: int) -> IO[bytes]:

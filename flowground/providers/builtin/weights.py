@@ -31,8 +31,8 @@ from flowground.providers.builtin.sources import (
     Source,
     count_bytes,
     measure_file,
+    name_wheels_folder,
     run_in_thread,
-    sweep,
 )
 
 Progress = Callable[[int, int], None]
@@ -246,7 +246,7 @@ async def _fetch(partial: Path, path: Path, weights: Weights) -> Path:
             await _fetch_from_sources(partial, path, weights)
         return path
     finally:
-        sweep(partial)
+        shutil.rmtree(name_wheels_folder(partial), ignore_errors=True)  # parts that an ended process left
 
 
 async def _fetch_from_sources(partial: Path, path: Path, weights: Weights) -> None:

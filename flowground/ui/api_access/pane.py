@@ -216,7 +216,14 @@ def _render_notes(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> 
 
 def _render_codes(wired: WiredFlow, request: SnippetRequest, values: FieldValues | None) -> Sequence[DeltaGenerator]:
     """The code in each tab; returns all tabs. With `values`, the last tab is for the overrides and still empty."""
-    tabs = _render_tabs(wired, values)
+    labels, key = [language.title for language in LANGUAGES.values()], f"api:tabs:{wired.id}"
+    if values is None:
+        tabs = st.tabs(labels, key=f"{key}:asked")
+    else:
+        labels.append(tab.write_title(values))
+        # When a label changes, the browser opens the default tab: after a change here, the tab of overrides.
+        before = st.session_state.setdefault(_make_before_key(wired), values)
+        tabs = st.tabs(labels, key=key, default=labels[0] if before == values else labels[-1])
     for name, place in zip(LANGUAGES, tabs, strict=False):
         with place:
             _render_code(request, name)
@@ -352,17 +359,6 @@ def _render_foot(caller: Caller, wired: WiredFlow, request: SnippetRequest) -> N
             parts.render_copy(text, what="the Markdown", key=f"markdown:{wired.id}")
             with parts.hide_other_button(f"markdown:{wired.id}"):
                 st.code(text, language="markdown", height=_CODE_HEIGHT, wrap_lines=True)
-
-
-def _render_tabs(wired: WiredFlow, values: FieldValues | None) -> Sequence[DeltaGenerator]:
-    """One tab for each language, and one for the overrides, if `values` has any that may be changed."""
-    labels = [language.title for language in LANGUAGES.values()]
-    if values is None:
-        return st.tabs(labels, key=f"api:tabs:{wired.id}:asked")
-    labels.append(tab.write_title(values))
-    # When a label changes, the browser opens the default tab: after a change here, the tab of overrides.
-    before = st.session_state.setdefault(_make_before_key(wired), values)
-    return st.tabs(labels, key=f"api:tabs:{wired.id}", default=labels[0] if before == values else labels[-1])
 
 
 def _make_before_key(wired: WiredFlow) -> str:

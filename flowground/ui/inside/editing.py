@@ -19,7 +19,7 @@ from flowground.flows.wiring import WiredFlow
 from flowground.ui.inside.make_test import add_test, write_test
 from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import bind_to_caller, require_caller
-from flowground.ui.page.parts import render_action
+from flowground.ui.page.parts import drop_parameter, render_action
 from flowground.ui.sign_in import sign_in
 
 _MODE = "edit"
@@ -136,7 +136,7 @@ def render_editor(caller: Caller, inside: FlowInside, session: str) -> None:
                 render_action(
                     "Discard changes", _discard, caller, editing, now, inside, key="edit:discard", icon="undo"
                 )
-            render_action("Close", _close, key="edit:close")
+            render_action("Close", drop_parameter, _MODE, key="edit:close")
             _render_state(wired, problems, is_changed=is_changed)
 
 
@@ -245,7 +245,3 @@ def _render_problems(text: str, problems: Sequence[Problem]) -> None:
 
 def _open() -> None:
     st.query_params[_MODE] = "yes"
-
-
-def _close() -> None:
-    st.query_params.pop(_MODE, None)

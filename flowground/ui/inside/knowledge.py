@@ -4,7 +4,7 @@ Files are added by a component, frontend/src/knowledge.js: Streamlit's own would
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -273,15 +273,20 @@ def _write_added(file: StoredFile | None) -> str:
 
 @st.dialog("Remove this file?")
 def _remove(place: tuple[str, str], file: StoredFile) -> None:
-    if not sign_in.ask_owner_code(key="knowledge:remove:code"):
+    name, size = words.escape(file.reference.name), write_size(file.reference.size)
+    says = f"**{name}**, {size}, is deleted, and flows find it no more. This cannot be undone."
+    _confirm("Remove", says, knowledge_admin.remove_file, *place, file.reference.id)
+
+
+def _confirm(label: str, says: str, act: Callable[..., Coroutine[Any, Any, object]], *args: str) -> None:
+    """In a dialog: calls `act`, once it was confirmed, for who has the owner code."""
+    key = f"knowledge:{label.lower()}"
+    if not sign_in.ask_owner_code(key=f"{key}:code"):
         return
-    name = words.escape(file.reference.name)
-    st.write(
-        f"**{name}**, {write_size(file.reference.size)}, is deleted, and flows find it no more. This cannot be undone."
-    )
-    if render_confirm("Remove", key="knowledge:remove:yes"):
+    st.write(says)
+    if render_confirm(label, key=f"{key}:yes"):
         with bridge.render_refusals():
-            bridge.call(knowledge_admin.remove_file(runtime.get(), require_caller(), *place, file.reference.id))
+            bridge.call(act(runtime.get(), require_caller(), *args))
             st.rerun()
 
 
@@ -338,14 +343,9 @@ def _render_left(caller: Caller) -> None:
 
 
 @st.dialog("Delete these files?")
-def _delete_left(address: str, says: str) -> None:
-    if not sign_in.ask_owner_code(key="knowledge:delete:code"):
-        return
-    st.write(f"What was added to {words.escape(address)}: {says}. This cannot be undone.")
-    if render_confirm("Delete", key="knowledge:delete:yes"):
-        with bridge.render_refusals():
-            bridge.call(knowledge_admin.remove_orphaned(runtime.get(), require_caller(), address))
-            st.rerun()
+def _delete_left(address: str, size: str) -> None:
+    says = f"What was added to {words.escape(address)}: {size}. This cannot be undone."
+    _confirm("Delete", says, knowledge_admin.remove_orphaned, address)
 
 
 def _make_signature(shown: ShownKnowledge) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from flowground.flows.tweaks import FieldValues, drop_secrets, find_changes, rea
 from flowground.flows.wiring import WiredFlow
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller
-from flowground.ui.page.parts import render_action
+from flowground.ui.page.parts import drop_parameter, render_action
 
 _SHOWN = 160
 _PARAMETER = "overrides"
@@ -29,26 +29,19 @@ _EXACT = 2**53 - 1
 _TEXTS = ("text", "area", "json")
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A value that was typed into an editor and refused, with the reason."""
-
-    value: Any
-    why: str
-
-
 @dataclass(slots=True)
 class Overrides:
     """One visit's overrides of a flow.
 
-    `good`: the last values that fit, which calls carry. `refused`: by `Component.field`, shown in editors only.
+    `good`: the last values that fit, which calls carry. `refused`: typed values with the reason, by `Component.field`,
+    shown in editors only.
     `generation` is a part of the editors' keys; it grows when many editors get new values.
     """
 
     wired: WiredFlow
     caller: Caller
     good: dict[str, dict[str, Any]] = field(default_factory=dict)
-    refused: dict[str, Refused] = field(default_factory=dict)
+    refused: dict[str, tuple[Any, str]] = field(default_factory=dict)
     generation: int = 0
 
     def edit(self, item: FieldPolicy, value: Any) -> None:
@@ -56,7 +49,7 @@ class Overrides:
         try:
             self._set(item.component, item.name, read_typed(item, value))
         except FlowgroundError as error:
-            self.refused[item.key] = Refused(value, error.message)
+            self.refused[item.key] = value, error.message
         else:
             self.refused.pop(item.key, None)
 
@@ -171,7 +164,7 @@ def render_arrived(caller: Caller, wired: WiredFlow) -> None:
             st.caption("They replace the ones you have now.")
         with st.container(horizontal=True):
             render_action("Apply", _accept, caller, wired, values, key=f"arrived:apply:{wired.id}", kind="primary")
-            render_action("Ignore", _drop_link, key=f"arrived:ignore:{wired.id}", kind="secondary")
+            render_action("Ignore", drop_parameter, _PARAMETER, key=f"arrived:ignore:{wired.id}", kind="secondary")
 
 
 def _read_link(caller: Caller, wired: WiredFlow, word: str) -> FieldValues:
@@ -196,18 +189,14 @@ def _render_useless(why: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="arrived:useless"):
         st.markdown(f":material/link_off: {why}")
         st.space("stretch")
-        render_action("Dismiss", _drop_link, key="arrived:dismiss")
+        render_action("Dismiss", drop_parameter, _PARAMETER, key="arrived:dismiss")
 
 
 @bind_to_caller
 def _accept(caller: Caller, wired: WiredFlow, values: FieldValues) -> None:
     with suppress(FlowgroundError):  # the flow changed meanwhile: the rerun shows why the link does not apply
         find_overrides_state(caller, wired).replace(values)
-        _drop_link()
-
-
-def _drop_link() -> None:
-    st.query_params.pop(_PARAMETER, None)
+        drop_parameter(_PARAMETER)
 
 
 def write_title(values: FieldValues) -> str:
@@ -289,19 +278,19 @@ def _render_component(state: Overrides, fields: Sequence[FieldPolicy]) -> None:
 def _render_field(state: Overrides, item: FieldPolicy) -> None:
     """The editor, the author's value below it, and why a typed value is refused."""
     key = f"override:{state.wired.id}:{state.wired.version}:{state.generation}:{item.key}"
-    refused = state.refused.get(item.key)
+    typed, why = state.refused.get(item.key, (None, ""))
     changed = state.good.get(item.component, {})
     is_changed = item.name in changed
     is_new = key not in st.session_state
     if is_new:
-        st.session_state[key] = _fit(item, refused.value if refused else changed.get(item.name, item.value))
+        st.session_state[key] = _fit(item, typed if why else changed.get(item.name, item.value))
     _render_editor(item, key, lambda: _take_edit(state, item, key), is_new=is_new)
-    if refused:
+    if why:
         kept_on = "the previous value stays" if is_changed else "the author's value stays"
-        st.error(f"{words.write_sentence(refused.why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
+        st.error(f"{words.write_sentence(why)}  \n:small[Not in the code: {kept_on}.]", icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(_write_facts(item, is_changed=is_changed or refused is not None))
-        if is_changed or refused:
+        st.caption(_write_facts(item, is_changed=is_changed or bool(why)))
+        if is_changed or why:
             render_action("Reset", _reset, state, item, key, key=f"{key}:reset", icon="undo")
 
 

@@ -26,7 +26,7 @@ from flowground.providers.builtin.weights import QWEN
 from flowground.runs.limits import write_reset
 from flowground.runs.meter import LimitKind, Remaining
 from flowground.store.people.sign_ins import PasswordLink
-from flowground.store.publications import Audience, Sharing
+from flowground.store.publications import Publication, Sharing
 from flowground.ui.assets import find_asset
 from flowground.ui.page import bridge, browser, words
 
@@ -139,6 +139,11 @@ def render_action(
     st.button(label, type=kind, icon=shown, key=key, on_click=act, args=args)
 
 
+def drop_parameter(name: str) -> None:
+    """Takes this out of the page's address. For callbacks."""
+    st.query_params.pop(name, None)
+
+
 def mark_gone(entry: str) -> str:
     """A menu's entry as it is shown: red if it deletes something for good."""
     return f":red[{entry}]" if entry in ("Delete", "Remove") else entry
@@ -219,19 +224,17 @@ def render_list(
     empty: str = "",
     size: int = PAGE,
 ) -> None:
-    """A list, a page at a time, with a search field if it is longer than a page. `name` is its prefix of keys.
+    """A list, a page at a time, with a search field if it is longer than a page; without a `label` for that, the field
+    of this list stands elsewhere on the page. `name` is its prefix of keys.
 
     `find` is a function of flowground/access, or one like them: it gets the caller, the searched `words`, and as
     `limit` and `offset` the size of a page and the number of entries before it. `empty` is shown for an empty list.
     """
     searched = str(st.session_state.get(f"{name}:search") or "")[:_SEARCHED_CHARS].strip()
     shown, count, number = find_in_pages(
-        name,
-        searched,
-        lambda offset: bridge.ask(find, caller, words=searched, limit=size, offset=offset),
-        size=size,
+        name, searched, lambda offset: bridge.ask(find, caller, words=searched, limit=size, offset=offset), size=size
     )
-    if searched or count > size:
+    if label and (searched or count > size):
         render_search(name, label)
     says = "No results." if searched else empty
     if says and not count:
@@ -328,23 +331,21 @@ def render_one_time_link(
             st.button("Invite another", icon=":material/person_add:", key=f"{key}:again", on_click=again)
 
 
-def spell_reach(audience: Audience, *, people: int = 0, groups: int = 0, ends: datetime | None = None) -> str:
+def spell_reach(shared: Publication | Sharing, people: int, groups: int) -> str:
     """ "shared with 2 people and 1 group until 26 Nov 2026", by the visitor's clock."""
-    if audience == "people":
-        named = [
-            words.count(people, "person", "people") if people else "",
-            words.count(groups, "group") if groups else "",
-        ]
-        who = " and ".join(filter(None, named)) or "nobody yet"
+    if shared.audience == "people":
+        named = [words.count(people, "person", "people")] if people else []
+        named += [words.count(groups, "group")] if groups else []
+        who = " and ".join(named) or "nobody yet"
     else:
-        who = "your organization" if audience == "organization" else "anybody who has the link"
+        who = "your organization" if shared.audience == "organization" else "anybody who has the link"
+    ends = shared.expires_at
     return f"shared with {who}" + (f" until {browser.spell_day(browser.find_last_day(ends))}" if ends else "")
 
 
 def spell_sharing(sharing: Sharing) -> str:
     """As `spell_reach`, of a flow's whole sharing."""
-    people, groups = len(sharing.members), len(sharing.groups)
-    reach = spell_reach(sharing.audience, people=people, groups=groups, ends=sharing.expires_at)
+    reach = spell_reach(sharing, len(sharing.members), len(sharing.groups))
     return reach + (", API too" if sharing.shares_api else "")
 
 

@@ -15,10 +15,7 @@ from flowground.ui.page.parts import mark_gone, render_confirm
 @contextmanager
 def open_row(key: str, title: str, facts: str) -> Iterator[None]:
     """One entry of a list, in a frame, beside what the block renders. `title` and `facts` are Markdown."""
-    with (
-        st.container(border=True, key=key),
-        st.container(horizontal=True, wrap=False, vertical_alignment="center"),
-    ):
+    with st.container(border=True, key=key), st.container(horizontal=True, wrap=False, vertical_alignment="center"):
         st.markdown(f"{title}  \n:small[:gray[{facts}]]", width="stretch")
         yield
 
@@ -29,12 +26,7 @@ def render_menu(choices: Collection[str], *, key: str) -> str | None:
 
 
 def render_submit(
-    label: str,
-    act: Callable[..., Any],
-    *args: Any,
-    key: str,
-    says: str = "",
-    is_off: bool = False,
+    label: str, act: Callable[..., Any], *args: Any, key: str, says: str = "", is_off: bool = False
 ) -> None:
     """A dialog's button that calls `act` for the present caller, closes the dialog, and shows the Markdown `says`.
 

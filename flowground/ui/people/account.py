@@ -50,10 +50,7 @@ def render_names(caller: Caller) -> None:
     st.markdown(f":gray[{words.escape(member.name)} · {caller.role.capitalize()}]")
     if member.source == "config":
         return
-    with (
-        st.form("account:names", border=False),
-        st.container(horizontal=True, vertical_alignment="bottom"),
-    ):
+    with st.form("account:names", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         shown = st.text_input(
             "Your name", member.display_name, max_chars=NAME_CHARS, autocomplete="name", help="As colleagues see it."
         )

@@ -5,7 +5,8 @@ changes nothing else, so that two admins who edit at once do not undo each other
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -16,15 +17,8 @@ from flowground.store.people.groups import NAME_CHARS, Group
 from flowground.store.people.members import Member
 from flowground.ui.page import bridge, words
 from flowground.ui.page.bridge import bind_to_caller, require_caller
-from flowground.ui.page.names import name_person, read_names
-from flowground.ui.page.parts import (
-    PAGE,
-    NamedPage,
-    find_in_pages,
-    render_action,
-    render_pages,
-    render_search,
-)
+from flowground.ui.page.names import find_people, name_people, name_person, read_names
+from flowground.ui.page.parts import NamedPage, find_in_pages, render_action, render_list, render_pages, render_search
 from flowground.ui.people import open_row, render_menu, render_submit
 
 _ROWS = 8
@@ -43,22 +37,20 @@ def render_groups(caller: Caller) -> None:
             name = st.text_input("New group", placeholder="Sales", max_chars=NAME_CHARS, key="groups:name", width=260)
             is_sent = st.form_submit_button("Create group", icon=":material/group_add:")
         st.space("stretch")
-        searched = render_search("groups", "Search groups")
+        render_search("groups", "Search groups")
     if is_sent:
         with bridge.render_refusals():
             bridge.ask(groups.add, caller, name)
-    found, count, number = find_in_pages(
-        "groups", searched, lambda offset: bridge.ask(groups.find_groups, caller, searched, limit=PAGE, offset=offset)
-    )
-    ids = [group.id for group in found]
-    first = bridge.ask(groups.list_first_members, caller, ids, most=_MOST_NAMED)
-    names = read_names({member for members in first.values() for member in members})
-    for group in found:
-        _render_row(group, [find_name(names, member) for member in first[group.id]])
-    if not count:
-        says = "A group lets you share flows with several people by one name."
-        st.caption("No group by that name." if searched else says)
-    render_pages("groups", searched, count, number)
+
+    def render(found: Sequence[Group]) -> None:
+        ids = [group.id for group in found]
+        first = bridge.ask(groups.list_first_members, caller, ids, most=_MOST_NAMED)
+        names = read_names({member for members in first.values() for member in members})
+        for group in found:
+            _render_row(group, [find_name(names, member) for member in first[group.id]])
+
+    empty = "A group lets you share flows with several people by one name."
+    render_list("groups", "", groups.find_groups, caller, render, empty=empty)
 
 
 def _render_row(group: Group, named: Sequence[str]) -> None:
@@ -92,49 +84,23 @@ def _remove(group: Group) -> None:
     render_submit("Remove", groups.remove, group.id, key=f"groups:remove:{group.id}")
 
 
-@dataclass(frozen=True, slots=True)
-class MembershipEditor:
-    """Two lists for one dialog: present memberships, and what may be added.
-
-    `find_inside` gets the searched text and an offset, `find_outside` the text alone; a press calls
-    `change(id, is_added)`. The other fields are labels.
-    """
-
-    name: str
-    search: str
-    inside: str
-    empty: str
-    outside: str
-    find_inside: Callable[[str, int], NamedPage]
-    find_outside: Callable[[str], NamedPage]
-    change: Callable[[str, bool], None]
-
-
 def render_members(group: Group) -> None:
     """The people of a group, and a search for others."""
     caller = require_caller()
 
     def find_inside(searched: str, offset: int) -> NamedPage:
-        ids, count = bridge.ask(people.find_group_members, caller, group.id, searched, limit=_ROWS, offset=offset)
-        known = {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
+        ids, count = bridge.ask(people.find_group_members, caller, group.id, words=searched, limit=_ROWS, offset=offset)
+        known = name_people(caller, ids)
         return [(key, find_name(known, key)) for key in ids], count
 
     def find_outside(searched: str) -> NamedPage:
-        found, count = bridge.ask(people.find_people, caller, searched, not_in=group.id, limit=_MOST_OFFERED)
-        return [(one.id, name_person(one)) for one in found], count
+        return find_people(caller, searched, not_in=group.id, limit=_MOST_OFFERED)
 
-    _render_sides(
-        MembershipEditor(
-            f"group:{group.id}",
-            "Search people",
-            "In the group",
-            "Nobody yet",
-            "Add people",
-            find_inside,
-            find_outside,
-            lambda member, is_added: _change(caller, group.id, member, is_added),
-        )
-    )
+    def change(member: str, is_added: bool) -> None:
+        _change(caller, group.id, member, is_added)
+
+    says = ("Search people", "In the group", "Nobody yet", "Add people")
+    _render_sides(f"group:{group.id}", says, find_inside, find_outside, change)
 
 
 @st.dialog("Groups", on_dismiss="rerun")
@@ -142,29 +108,18 @@ def choose_groups(member: Member) -> None:
     """The groups of a person, and a search for others."""
     caller = require_caller()
 
-    def find_inside(searched: str, offset: int) -> NamedPage:
-        return _name(*bridge.ask(groups.find_groups, caller, searched, having=member.id, limit=_ROWS, offset=offset))
+    def find(searched: str, offset: int = 0, **which: Any) -> NamedPage:
+        found, count = bridge.ask(groups.find_groups, caller, words=searched, offset=offset, **which)
+        return [(group.id, group.name) for group in found], count
 
-    def find_outside(searched: str) -> NamedPage:
-        return _name(*bridge.ask(groups.find_groups, caller, searched, lacking=member.id, limit=_MOST_OFFERED))
+    def change(group_id: str, is_added: bool) -> None:
+        _change(caller, group_id, member.id, is_added)
 
     st.markdown(f"**{words.escape(name_person(member))}**")
-    _render_sides(
-        MembershipEditor(
-            f"person:{member.id}",
-            "Search groups",
-            "In these groups",
-            "None yet",
-            "Add to a group",
-            find_inside,
-            find_outside,
-            lambda group_id, is_added: _change(caller, group_id, member.id, is_added),
-        )
-    )
-
-
-def _name(found: Sequence[Group], count: int) -> NamedPage:
-    return [(group.id, group.name) for group in found], count
+    inside = partial(find, having=member.id, limit=_ROWS)
+    outside = partial(find, lacking=member.id, limit=_MOST_OFFERED)
+    says = ("Search groups", "In these groups", "None yet", "Add to a group")
+    _render_sides(f"person:{member.id}", says, inside, outside, change)
 
 
 @bind_to_caller
@@ -174,30 +129,38 @@ def _change(caller: Caller, group_id: str, member: str, is_added: bool) -> None:
         bridge.ask(groups.change_members, caller, group_id, **changed)
 
 
-def _render_sides(sides: MembershipEditor) -> None:
-    searched = render_search(sides.name, sides.search, width="stretch")
+def _render_sides(
+    name: str,
+    says: tuple[str, str, str, str],
+    find_inside: Callable[[str, int], NamedPage],
+    find_outside: Callable[[str], NamedPage],
+    change: Callable[[str, bool], None],
+) -> None:
+    """Two lists: present memberships, by the searched text and an offset, and what may be added, by the text; a press
+    calls `change(id, is_added)`. It `says` what is searched, the title of the first list and what stands there if it is
+    empty, and the title of the second."""
+    search, title, empty, other_title = says
+    searched = render_search(name, search, width="stretch")
     bridge.render_kept(_REFUSED)
-    inside, count, number = find_in_pages(
-        sides.name, searched, lambda offset: sides.find_inside(searched, offset), size=_ROWS
-    )
-    outside, found = sides.find_outside(searched)
+    inside, count, number = find_in_pages(name, searched, partial(find_inside, searched), size=_ROWS)
+    outside, found = find_outside(searched)
     if searched and not count and not found:
         st.caption("No results.")
         return
     if found:
-        st.markdown(f"**{sides.outside}**")
+        st.markdown(f"**{other_title}**")
         with st.container(horizontal=True, gap="xsmall", key="memberships:outside"):
             for key, label in outside:
-                name = words.escape(label)
-                render_action(name, sides.change, key, True, key=f"memberships:add:{key}", icon="add", kind="secondary")
+                shown, place = words.escape(label), f"memberships:add:{key}"
+                render_action(shown, change, key, True, key=place, icon="add", kind="secondary")
         if more := found - len(outside):
             st.caption(f"and {more:,} more: {'write more of the name' if searched else 'search for them'}")
-    st.markdown(f"**{sides.inside}**" + (f" :gray[{count:,}]" if count else ""))
+    st.markdown(f"**{title}**" + (f" :gray[{count:,}]" if count else ""))
     if not count:
-        st.caption("No results" if searched else sides.empty)
+        st.caption("No results" if searched else empty)
     with st.container(key="memberships:inside", gap=None):
         for key, label in inside:
             with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"memberships:{key}"):
                 st.markdown(words.escape(label), width="stretch")
-                render_action("Remove", sides.change, key, False, key=f"memberships:remove:{key}")
-    render_pages(sides.name, searched, count, number, size=_ROWS)
+                render_action("Remove", change, key, False, key=f"memberships:remove:{key}")
+    render_pages(name, searched, count, number, size=_ROWS)

@@ -10,7 +10,6 @@ from functools import partial
 import streamlit as st
 
 from flowground.access import Access, groups, people
-from flowground.access.people import find_people
 from flowground.access.roster import NAME_CHARS
 from flowground.core.caller import Caller, Role
 from flowground.core.words import list_names
@@ -20,14 +19,11 @@ from flowground.ui.page import bridge, browser, words
 from flowground.ui.page.bridge import require_caller
 from flowground.ui.page.names import find_display_name
 from flowground.ui.page.parts import (
-    PAGE,
     close_done,
     empty_names,
-    find_in_pages,
     render_list,
     render_names,
     render_one_time_link,
-    render_pages,
     render_search,
 )
 from flowground.ui.people import open_row, render_menu, render_submit
@@ -52,18 +48,16 @@ def render_people(caller: Caller) -> None:
         if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="people:invite"):
             _invite()
         st.space("stretch")
-        searched = render_search("people", "Search people")
-    found, count, number = find_in_pages(
-        "people", searched, lambda offset: bridge.ask(find_people, caller, searched, limit=PAGE, offset=offset)
-    )
-    ids = [member.id for member in found]
-    names = bridge.ask(groups.list_names_of, caller, ids)
-    links = {link.member: link for link in bridge.ask(people.list_links, caller, ids=ids)}
-    for member in found:
-        _render_row(caller, member, names.get(member.id, ()), links.get(member.id))
-    if not count:
-        st.caption("Nobody by that name.")
-    render_pages("people", searched, count, number)
+        render_search("people", "Search people")
+
+    def render(found: Sequence[Member]) -> None:
+        ids = [member.id for member in found]
+        names = bridge.ask(groups.list_names_of, caller, ids)
+        links = {link.member: link for link in bridge.ask(people.list_links, caller, ids=ids)}
+        for member in found:
+            _render_row(caller, member, names.get(member.id, ()), links.get(member.id))
+
+    render_list("people", "", people.find_people, caller, render)
 
 
 def _render_row(caller: Caller, member: Member, belongs_to: Sequence[str], link: PasswordLink | None) -> None:
@@ -245,10 +239,5 @@ def _withdraw_link(member: Member) -> None:
 def _render_roles(now: Role, *, key: str) -> Role:
     roles = list(_ROLES)
     return st.radio(
-        "Role",
-        roles,
-        index=roles.index(now),
-        format_func=str.capitalize,
-        captions=list(_ROLES.values()),
-        key=key,
+        "Role", roles, index=roles.index(now), format_func=str.capitalize, captions=list(_ROLES.values()), key=key
     )

@@ -18,13 +18,9 @@ from flowground.app import runtime
 from flowground.core.caller import Caller, Owner
 from flowground.core.errors import explain_failure
 from flowground.flows.wiring import WiredFlow
-from flowground.store.runs.feedback import (
-    MOST_COUNTED,
-    SHOWN_CHARS,
-    FeedbackFilter,
-    FeedbackItem,
-    RatingValue,
-)
+from flowground.store.runs import feedback as ratings
+from flowground.store.runs import usage
+from flowground.store.runs.feedback import MOST_COUNTED, SHOWN_CHARS, FeedbackFilter, FeedbackItem, RatingValue
 from flowground.store.runs.records import StoredMessage
 from flowground.store.runs.usage import MOST, FailureCount, FlowUsage, UsedDay
 from flowground.store.sql import ListPlace
@@ -65,8 +61,9 @@ def render_feedback(caller: Caller, wired: WiredFlow) -> None:
     places: list[ListPlace] = st.session_state.setdefault(f"feedback:places:{wired.id}", [])
     only = _render_filters(wired, places)
     with bridge.render_refusals():
-        count = bridge.ask(feedback.count_ratings, caller, wired.id, only)
-        page = bridge.ask(feedback.list_page, caller, wired.id, only, after=places[-1] if places else None)
+        count = bridge.ask(feedback.read_own, caller, wired.id, ratings.count_values, only=only)
+        after = places[-1] if places else None
+        page = bridge.ask(feedback.read_own, caller, wired.id, ratings.list_page, only=only, after=after)
         values = _write_values(caller, wired, only) if count else ""
         st.caption(f"{words.count(count, 'rating')}{' or more' if count == MOST_COUNTED else ''}{values}")
         names = _find_names([item.shared.owner for item in page.items if item.shared])
@@ -98,11 +95,9 @@ def _write_values(caller: Caller, wired: WiredFlow, only: FeedbackFilter) -> str
     """How many ratings are good and how many bad; "" if the filter has one kind."""
     if only.value is not None:
         return ""
-    good, bad = (
-        _write_count(bridge.ask(feedback.count_ratings, caller, wired.id, replace(only, value=value)))
-        for value in ("good", "bad")
-    )
-    return f": {good} good, {bad} bad"
+    kinds = [replace(only, value=value) for value in ("good", "bad")]
+    good, bad = (bridge.ask(feedback.read_own, caller, wired.id, ratings.count_values, only=kind) for kind in kinds)
+    return f": {_write_count(good)} good, {_write_count(bad)} bad"
 
 
 def _render_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str], number: int) -> None:
@@ -132,7 +127,8 @@ def _render_item(wired: WiredFlow, item: FeedbackItem, names: Mapping[str, str],
 def open_conversation(wired: WiredFlow, message_id: str) -> None:
     """A dialog with the conversation up to the rated answer, if it is still shared."""
     with bridge.render_refusals():
-        shared = bridge.ask(feedback.read_conversation, require_caller(), wired.id, message_id)
+        read = ratings.read_conversation
+        shared = bridge.ask(feedback.read_own, require_caller(), wired.id, read, message_id=message_id)
         if shared is None:
             st.info("This conversation is not shared any more.")
             return
@@ -178,7 +174,7 @@ def render_usage(caller: Caller, wired: WiredFlow) -> None:
     days = _USAGE_PERIODS[st.selectbox("Time", list(_USAGE_PERIODS), index=1, key=f"usage:time:{wired.id}", width=160)]
     since = browser.begin_day() - timedelta(days=days - 1)
     with bridge.render_refusals():
-        found = bridge.ask(feedback.sum_usage, caller, wired.id, since=since, days=days)
+        found = bridge.ask(feedback.read_own, caller, wired.id, usage.sum_usage, since=since, days=days)
         if not found.runs:
             st.caption("No runs in this period.")
             return

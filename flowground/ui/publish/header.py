@@ -79,12 +79,11 @@ async def _read_standing(caller: Caller, wired: WiredFlow) -> tuple[str, bool]:
     The sharing is shown only to who sees the inside: others would take it for the sharing of their own chat.
     """
     access = runtime.get().access
-    shared, (people, groups) = await find_shared(access, wired.id)
+    shared, named = await find_shared(access, wired.id)
     may_run_api = await access.may_run_api(caller, wired)
     if shared is None or not caller.sees_inside:
         return "", may_run_api
-    reach = spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at)
-    return begin_sentence(reach), may_run_api
+    return begin_sentence(spell_reach(shared, *named)), may_run_api
 
 
 def _render_description(wired: WiredFlow) -> None:

@@ -27,8 +27,9 @@ from flowground.store.people.members import Member
 from flowground.store.publications import Audience, Sharing
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, change_later, require_caller
-from flowground.ui.page.names import name_person
+from flowground.ui.page.names import find_people, name_people, name_person
 from flowground.ui.page.parts import NamedPage, begin_sentence, render_action, schedule_dialog, spell_sharing
+from flowground.ui.people import render_submit
 from flowground.ui.shell import access_requests, opening
 from flowground.ui.shims.streamlit_process import StopException
 from flowground.ui.sign_in import sign_in
@@ -157,11 +158,8 @@ def _ask_before_end(wired: WiredFlow, *, count: int) -> None:
         "middle of a chat too; their conversations are kept and come back when you share it again."
     )
     with st.container(horizontal=True):
-        if st.button("Stop sharing", type="primary", key=f"publish:end:{wired.id}"):
-            with bridge.render_refusals():
-                bridge.ask(publish, require_caller(), wired.id, is_shared=False)
-                st.toast(f"{words.escape(wired.name)} is not shared any more.", icon=":material/check:")
-                st.rerun()
+        end, says = partial(publish, is_shared=False), f"{words.escape(wired.name)} is not shared any more."
+        render_submit("Stop sharing", end, wired.id, key=f"publish:end:{wired.id}", says=says)
         if st.button("Keep sharing", key=f"publish:keep:{wired.id}"):
             st.rerun()
 
@@ -240,63 +238,41 @@ def _render_choices(caller: Caller, wired: WiredFlow, before: Sharing) -> Sharin
 class _Field:
     """A field in which people or groups are chosen.
 
-    `find(words, most)` gives ids with names, `name(ids)` the names of those that still exist. `nothing` is shown if a
-    search finds none.
+    `find(words, limit=most)` gives ids with names, `name(ids)` the names of those that still exist. `nothing` is shown
+    if a search finds none.
     """
 
     label: str
     found_by: str
     key: str
     nothing: str
-    find: Callable[[str, int], NamedPage]
+    find: Callable[..., NamedPage]
     name: Callable[[Collection[str]], Mapping[str, str]]
 
 
 def render_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> tuple[frozenset[str], frozenset[str]]:
-    """The fields for people and groups; returns the chosen ids."""
-    offered = _make_people(caller, wired), _make_groups(caller, wired)
-    if not any(field.find("", 1)[1] for field in offered) and not draft.members | draft.groups:
+    """The fields for people and groups; returns the chosen ids. Offers members only: authors and admins open every flow
+    anyway."""
+    find, name = partial(find_people, caller, is_member_only=True), partial(name_people, caller)
+    nobody = "Nobody by that name. Authors and admins need not be chosen: they open every flow."
+    people_field = _Field("People", "name or address", f"sharing:people:{wired.id}", nobody, find, name)
+    find, name = partial(_find_groups, caller), partial(_name_groups, caller)
+    group_field = _Field("Groups", "name", f"sharing:groups:{wired.id}", "No group by that name.", find, name)
+    if (
+        not any(field.find("", limit=1)[1] for field in (people_field, group_field))
+        and not draft.members | draft.groups
+    ):
         st.caption("There is nobody to choose yet: authors and admins open every flow.")
-    people, chosen_groups = offered
-    return _render_field(people, draft.members), _render_field(chosen_groups, draft.groups)
+    return _render_field(people_field, draft.members), _render_field(group_field, draft.groups)
 
 
-def _make_people(caller: Caller, wired: WiredFlow) -> _Field:
-    """Offers members only: authors and admins open every flow anyway."""
-
-    def find(searched: str, most: int) -> NamedPage:
-        found, count = bridge.ask(people.find_people, caller, searched, is_member_only=True, limit=most)
-        return [(one.id, name_person(one)) for one in found], count
-
-    def name(ids: Collection[str]) -> Mapping[str, str]:
-        return {one.id: name_person(one) for one in bridge.ask(people.list_people, caller, ids)}
-
-    return _Field(
-        "People",
-        "name or address",
-        f"sharing:people:{wired.id}",
-        "Nobody by that name. Authors and admins need not be chosen: they open every flow.",
-        find,
-        name,
-    )
+def _find_groups(caller: Caller, searched: str, *, limit: int) -> NamedPage:
+    found, count = bridge.ask(groups.find_groups, caller, words=searched, limit=limit)
+    return [(group.id, _name_group(group)) for group in found], count
 
 
-def _make_groups(caller: Caller, wired: WiredFlow) -> _Field:
-    def find(searched: str, most: int) -> NamedPage:
-        found, count = bridge.ask(groups.find_groups, caller, searched, limit=most)
-        return [(group.id, _name_group(group)) for group in found], count
-
-    def name(ids: Collection[str]) -> Mapping[str, str]:
-        return {group.id: _name_group(group) for group in bridge.ask(groups.list_groups, caller, ids)}
-
-    return _Field(
-        "Groups",
-        "name",
-        f"sharing:groups:{wired.id}",
-        "No group by that name.",
-        find,
-        name,
-    )
+def _name_groups(caller: Caller, ids: Collection[str]) -> Mapping[str, str]:
+    return {group.id: _name_group(group) for group in bridge.ask(groups.list_groups, caller, ids)}
 
 
 def _name_group(group: Group) -> str:
@@ -306,7 +282,7 @@ def _name_group(group: Group) -> str:
 def _render_field(field: _Field, before: frozenset[str]) -> frozenset[str]:
     """A field; returns the chosen ids. `before`: ids that were chosen when the dialog was opened."""
     chosen = [str(one) for one in st.session_state.get(field.key, sorted(before))]
-    offered, count = field.find("", _MOST_OFFERED)
+    offered, count = field.find("", limit=_MOST_OFFERED)
     if not count and not chosen:
         return frozenset()
     is_searched = count > _MOST_OFFERED
@@ -334,7 +310,7 @@ def _render_search(field: _Field, chosen: list[str]) -> None:
     searched = parts.render_search(field.key, f"Find {field.label.lower()} by {field.found_by}", width="stretch")
     if not searched:
         return
-    found, count = field.find(searched, _MOST_FOUND)
+    found, count = field.find(searched, limit=_MOST_FOUND)
     if not count:
         st.caption(field.nothing)
     with st.container(horizontal=True, gap="xsmall", key=f"{field.key}:found"):
@@ -438,9 +414,5 @@ def _render_banner(who: str, *, is_open: bool) -> None:
     note = "What you write is kept among your own chats." if is_open else "They do not get in."
     with st.container(border=True, key="preview", gap="xsmall"):
         st.markdown(f":material/visibility: **Preview** as {_PREVIEW_NAMES[who]}. {note}")
-        render_action("End preview", _end_preview, key="preview:end", icon="close", kind="secondary")
-
-
-def _end_preview() -> None:
-    """Leaves the preview. For callbacks."""
-    st.query_params.pop(_PREVIEW_PARAMETER, None)
+        end, key = parts.drop_parameter, "preview:end"
+        render_action("End preview", end, _PREVIEW_PARAMETER, key=key, icon="close", kind="secondary")

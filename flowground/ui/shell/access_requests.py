@@ -28,7 +28,7 @@ _PAGE = 5
 
 def count_waiting(caller: Caller, *, flow_id: str | None = None) -> int:
     """How many requests this caller may decide (`flow_id`: for one flow)."""
-    return bridge.ask(sharing.count_waiting, caller, flow_id=flow_id) if _may_decide(caller) else 0
+    return bridge.ask(sharing.find_waiting, caller, flow_id=flow_id, limit=0)[1] if _may_decide(caller) else 0
 
 
 def watch_requests(caller: Caller, wired: WiredFlow, known: int) -> None:

@@ -6,7 +6,6 @@ is one stop for the keyboard.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from html import escape
 
 import streamlit as st
@@ -103,16 +102,8 @@ def _write_count(number: int, searched: str) -> str:
 def _search(flows: Sequence[WiredFlow], searched: str) -> list[WiredFlow]:
     """The flows that have each word in name, id or description; case and accents are ignored."""
     wanted = words.fold(searched).split()
-    return [
-        wired
-        for wired in flows
-        if all(word in _fold_flow(wired.name, wired.id, wired.flow.description) for word in wanted)
-    ]
-
-
-@lru_cache(maxsize=10_000)
-def _fold_flow(*texts: str) -> str:
-    return words.fold("\n".join(texts))
+    texts = ((wired, f"{wired.name}\n{wired.id}\n{wired.flow.description}") for wired in flows)
+    return [wired for wired, text in texts if words.has_words(text, wanted)] if wanted else list(flows)
 
 
 def _render_recent(recent: Sequence[ListedSession], limit: int) -> None:
@@ -225,8 +216,7 @@ def _write_audience(wired: WiredFlow, found: OpenFlows, known: CardFacts) -> str
     shared = found.shared.get(wired.id)
     if shared is None:
         return "Not shared"
-    people, groups = known.named.get(wired.id, (0, 0))
-    return begin_sentence(spell_reach(shared.audience, people=people, groups=groups, ends=shared.expires_at))
+    return begin_sentence(spell_reach(shared, *known.named.get(wired.id, (0, 0))))
 
 
 def choose_order(flows: list[WiredFlow], last_used: Mapping[str, datetime], *, by_name: bool) -> list[WiredFlow]:
