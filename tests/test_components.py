@@ -270,6 +270,7 @@ def test_what_a_model_may_set_and_what_no_reference_fills() -> None:
     assert [f"{name}.{field.name}" for name, field in every if field.is_text and not field.takes_references] == [
         "ChatInput.sender_name", "ChatOutput.sender_name",
         "LanguageModel.model", "StructuredOutput.model", "StructuredOutput.schema_name",
-        "SmartRouter.model", "SmartRouter.default_route", "RunFlow.flow", "ForEach.flow", "Agent.model", "Retrieve.knowledge",
-        "APIRequest.url_input", "SQL.database", "SQL.query", "PythonFunction.function", "MCP.server",
+        "SmartRouter.model", "SmartRouter.default_route", "RunFlow.flow", "ForEach.flow", "Agent.model",
+        "Retrieve.knowledge", "APIRequest.url_input", "SQL.database", "SQL.query", "PythonFunction.function",
+        "MCP.server",
     ]  # fmt: skip
