@@ -82,6 +82,21 @@ def test_what_a_newer_release_added_is_left_alone_and_its_baseline_refused(datab
         migrate(database.writer)
 
 
+TAKEN_BACK = ("DROP INDEX runs_exclusive", "ALTER TABLE runs DROP COLUMN exclusive")
+"""What undoes all additions, the last one first."""
+
+
+def test_additions_lead_to_the_tables_of_a_new_database(database: Database) -> None:
+    migrate(database.writer)
+    new = read_shape(database.writer)
+    with database.writer.begin() as connection:
+        for statement in (*TAKEN_BACK, "DELETE FROM additions"):
+            connection.exec_driver_sql(statement)
+    assert read_shape(database.writer) != new
+    migrate(database.writer)
+    assert read_shape(database.writer) == new
+
+
 def test_a_new_database_needs_no_addition(database: Database) -> None:
     migrate(database.writer, [m998_half])
     assert read_names(database.writer, "additions") == {"m998_half"}
