@@ -15,7 +15,7 @@ from flowground.core.caller import Owner
 from flowground.core.errors import BodyTooLarge, FlowError, ServerBusy
 from flowground.core.media_types import clean_name, find_media_type, is_accepted, name_accepted
 from flowground.runs import files as disk
-from flowground.runs.files import FileGone, FileOffer, FileReading, FileRefused, Files
+from flowground.runs.files import FileGone, FileOffer, FileRefused, Files
 from flowground.settings import RetentionSettings, Settings
 from flowground.settings.limits import PublicSettings
 from flowground.store import Store
@@ -143,28 +143,28 @@ async def test_bytes_go_with_their_last_row(kept: Files) -> None:
     assert one.reference.sha256 == two.reference.sha256
     assert not await delete(kept, two, one.owner)
     for file in (one, two):
-        assert await kept.read_file(file.reference) == b"hello"
+        assert await kept.read(file.reference) == b"hello"
         assert await delete(kept, file)
         assert await kept.sweep(time.time()) == 1
     assert (list_bytes(kept), await kept.sweep(time.time())) == ([], 0)
     with pytest.raises(FileGone):
-        await kept.read_file(two.reference)
+        await kept.read(two.reference)
 
 
 async def test_a_text_that_was_read_goes_with_its_bytes(kept: Files) -> None:
     """Also where another process deleted them."""
-    reading, other = FileReading(kept), Files(kept.store, kept.settings)
+    other = Files(kept.store, kept.settings)
     for deletes in (kept, other):
         file = await keep(kept, b"a canary", name=f"{id(deletes)}.txt")
-        assert await reading.extract(file.reference) == await reading.extract(file.reference) == "a canary"
-        assert "a canary" in repr(reading)
+        assert await kept.extract(file.reference) == await kept.extract(file.reference) == "a canary"
+        assert "a canary" in repr(kept)
         assert await delete(kept, file)
         assert await deletes.sweep(time.time()) == 1
-        assert deletes is other or "a canary" not in repr(reading)
+        assert deletes is other or "a canary" not in repr(kept)
         with pytest.raises(FileGone):
-            await reading.extract(file.reference)
-        assert "a canary" not in repr(reading)
-    await reading.close()
+            await kept.extract(file.reference)
+        assert "a canary" not in repr(kept)
+    await kept.end_reading()
     other.close()
 
 
@@ -188,7 +188,7 @@ async def test_a_sweep_that_died_leaves_what_is_somebodys(kept: Files) -> None:
     file = await keep(kept)
     await kept.store.write(files.note_loose, digests=[file.reference.sha256], look_at=0)
     disk.put_aside(kept.folder, file.reference.sha256)
-    assert await kept.read_file(file.reference) == b"hello"
+    assert await kept.read(file.reference) == b"hello"
     assert await kept.sweep(time.time()) == 1
     assert [path.name for path in list_bytes(kept)] == [file.reference.sha256]
 
@@ -211,7 +211,7 @@ async def test_the_same_bytes_come_while_they_go(kept: Files) -> None:
         await delete(kept, await keep(kept))
         second, _ = await asyncio.gather(keep(kept), kept.sweep(time.time()))
         await kept.sweep(time.time())
-        assert await kept.read_file(second.reference) == b"hello"
+        assert await kept.read(second.reference) == b"hello"
         await delete(kept, second)
         await kept.sweep(time.time())
         assert list_bytes(kept) == []
@@ -226,7 +226,7 @@ async def test_a_folder_that_goes_while_it_is_made_is_made_again(kept: Files, mo
         make(path, *rest)
 
     monkeypatch.setattr(os, "mkdir", make_later)
-    assert await kept.read_file((await keep(kept)).reference) == b"hello"
+    assert await kept.read((await keep(kept)).reference) == b"hello"
     assert not left
 
 

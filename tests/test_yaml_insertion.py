@@ -4,7 +4,6 @@ import pytest
 
 from flowground.core.errors import FlowError, InvalidRequest
 from flowground.core.yaml_file import read_document
-from flowground.flows.parse import FLOW_FILE
 from flowground.ui.inside.make_test import add_test
 
 ITEM = {"message": "a: b", "expect": {"takes": ["M"], "equals": "one\n\n  two # x"}}
@@ -35,7 +34,7 @@ def test_an_item_stands_behind_the_others(before: str, inserted: str, after: str
     ["\x7f\u2028\x85", "\ufeff", " led by a blank\nx", "x\r\ny", "no", "1e3", "1:20", "- a", "", "#"],
 )
 def test_whatever_a_text_holds_is_read_back(text: str) -> None:
-    root = read_document(add_test("a: 1\n", {"message": text}), "", FLOW_FILE).root
+    root = read_document(add_test("a: 1\n", {"message": text}), "").root
     assert root is not None
     assert root.read_plain() == {"a": 1, "tests": [{"message": text}]}
 

@@ -37,7 +37,7 @@ from flowground.flows.tweaks import apply_tweaks
 from flowground.flows.wiring import WiredFlow, find_types, replace_components
 from flowground.providers.base import Capabilities, Completion, ModelCall, Piece, Provider
 from flowground.providers.scripted import Scripted, ScriptedSettings
-from flowground.runs.files import FileOffer, FileReading, Files, find_in_folder, not_there_message
+from flowground.runs.files import FileOffer, Files, find_in_folder, not_there_message
 from flowground.runs.running import RunningRuns
 from flowground.runs.turns import TurnTerms, take_turn
 from flowground.settings import Settings
@@ -268,7 +268,7 @@ class FlowTester:
     look_ups: Callable[[str], LookUp] = NO_OUTSIDE.look_ups
     store: Store = field(init=False)
     running: RunningRuns = field(init=False)
-    files: FileReading = field(init=False)
+    files: Files = field(init=False)
     _folder: tempfile.TemporaryDirectory[str] = field(init=False)
     _places: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, AT_ONCE))
 
@@ -278,13 +278,13 @@ class FlowTester:
         self.store = await asyncio.to_thread(Store.open, f"sqlite:///{self._folder.name}/tests.db", is_lasting=False)
         self.running = RunningRuns(self.store)
         here = self.settings.model_copy(update={"data": Path(self._folder.name)})
-        self.files = FileReading(Files(self.store, here))
+        self.files = Files(self.store, here)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.running.close()
-        await self.files.close()
-        await asyncio.to_thread(self.files.files.close)
+        await self.files.end_reading()
+        await asyncio.to_thread(self.files.close)
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self._folder.cleanup)
 
@@ -315,7 +315,7 @@ class FlowTester:
             try:
                 offer = FileOffer(LOCAL_OWNER.owner, path.name, wired.id)
                 async with aclosing(_read_pieces(path)) as pieces:
-                    file = await self.files.files.receive(pieces, offer)
+                    file = await self.files.receive(pieces, offer)
             except OSError as error:
                 raise InvalidRequest(f"The file `{name}` cannot be read: {error.strerror}.") from None
             kept.append(file.reference.id)
@@ -336,9 +336,10 @@ class FlowTester:
             tweaked = apply_tweaks(wired, asked, unknown="refuse").wired
             tested = name_tested(tweaked, self.model or test.model or SCRIPTED, replied=replies, answered=turn.replies)
             request = RunRequest(turn.message, takes, gives, session_id=session, stream=True, files=files)
-            own, reading = TestedOutside(turn.replies), self.files
+            own = TestedOutside(turn.replies)
             outside = Outside(self.look_ups, ask=own.ask, servers=own, ask_database=own.ask_database)
-            outside = replace(outside, find_function=own.find_function, sent_files=reading, read_file=reading.read_text)
+            read = self.files.read_text
+            outside = replace(outside, find_function=own.find_function, sent_files=self.files, read_file=read)
             async with self.admit(asked) as terms:
                 events = take_turn(
                     LOCAL_OWNER,

@@ -55,7 +55,7 @@ from flowground.knowledge.index_folder import IndexFolders
 from flowground.providers import Providers
 from flowground.runs import files
 from flowground.runs.admission import Admission
-from flowground.runs.files import FileReading, Files
+from flowground.runs.files import Files
 from flowground.runs.limits import RunLimits
 from flowground.runs.running import Interruptions, RunningRuns
 from flowground.runs.scope import NothingWaits
@@ -320,7 +320,7 @@ class RunReach:
     def __init__(
         self, settings: Settings, look_ups: Callable[[str], LookUp], files: Files, functions: Functions
     ) -> None:
-        outgoing, extractor, reading = Outgoing(settings.outgoing), Extractors(_PAGES), FileReading(files)
+        outgoing, extractor = Outgoing(settings.outgoing), Extractors(_PAGES)
         databases, self._functions = Databases(settings.databases), functions
         servers = McpServers(settings.mcp_servers, settings.outgoing.egress, find_wrong_schema)
         self.outside = Outside(
@@ -330,11 +330,11 @@ class RunReach:
             search=WebSearches(settings.search, outgoing).search,
             ask_database=databases.ask,
             find_function=functions.find,
-            sent_files=reading,
-            read_file=reading.read_text,
+            sent_files=files,
+            read_file=files.read_text,
             servers=servers,
         )
-        self._closes = (servers.close, outgoing.close, extractor.close, databases.close, reading.close)
+        self._closes = (servers.close, outgoing.close, extractor.close, databases.close, files.end_reading)
 
     async def close(self) -> None:
         """Closes connections, ends queries and processes."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import Any, Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
 Decision = Literal["once", "chat", "refuse"]
@@ -127,11 +129,7 @@ class Usage(Struct, frozen=True, array_like=True):
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cached_tokens + other.cached_tokens,
-        )
+        return Usage(*map(add, structs.astuple(self), structs.astuple(other)))
 
 
 class FallbackUse(NamedTuple):
@@ -200,11 +198,8 @@ def _count_begun(text: str, mark: str) -> int:
 
 def sum_usage(used: Iterable[Usage | None]) -> Usage | None:
     """The sum of all counts; None where no model counted."""
-    total = None
-    for usage in used:
-        if usage is not None:
-            total = usage if total is None else total + usage
-    return total
+    counted = [usage for usage in used if usage is not None]
+    return reduce(add, counted) if counted else None
 
 
 def join_surrogates(text: str) -> str:

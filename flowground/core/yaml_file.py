@@ -5,10 +5,10 @@ are texts, as in YAML 1.2 and in editors. The tree is built from the parser's ev
 stand for, so no text can make it deep or large. At the end stand bases of the models for such files.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn
 
 import yaml
@@ -21,6 +21,8 @@ MAX_PROBLEMS = 50
 """Most mistakes of one file that are reported: the first ones are enough to begin with."""
 KeyPath = tuple[str | int, ...]
 """Names and list positions that lead from the file's root to a value."""
+MAX_VALUES = 20_000
+"""Most keys and values of a file, each alias counted as what it stands for."""
 MAX_DEPTH = 20
 """Most levels of nested lists and mappings; a flow needs five."""
 TOO_DEEP = f"This is nested more than {MAX_DEPTH} levels deep."
@@ -146,11 +148,11 @@ class Problems:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """The warnings in the file's order."""
-        return tuple(sorted(self._warnings, key=_find_place))
+        return tuple(sorted(self._warnings, key=attrgetter("line", "column")))
 
     def refuse(self) -> NoReturn:
         """Raises FlowError with every mistake, in the file's order."""
-        raise FlowError(sorted(self._found, key=_find_place))
+        raise FlowError(sorted(self._found, key=attrgetter("line", "column")))
 
     def __bool__(self) -> bool:
         """Whether there is a mistake; warnings do not count."""
@@ -159,10 +161,6 @@ class Problems:
     def _make(self, at: Position, message: str, value: Any, suggestion: str | None) -> Problem:
         sentence = message if message.endswith(".") else f"{message}."
         return Problem(self._file, at.line, at.column, sentence, None if value is None else show(value), suggestion)
-
-
-def _find_place(problem: Problem) -> tuple[int, int]:
-    return problem.line, problem.column
 
 
 @dataclass(slots=True)
@@ -212,24 +210,15 @@ def _read_core(event: yaml.ScalarEvent) -> Any:
     return float(text) if len(text) <= 40 and _FLOAT.fullmatch(text) else text
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What one kind of file may hold. `name` is people's name for such a file; `most_values` bounds keys and values,
-    each alias counted as what it stands for."""
-
-    name: str
-    most_values: float = math.inf
-
-
-def read_document(text: str, file: str, dialect: Dialect) -> Document:
-    """The tree of a file's text, with the mistakes that leave it readable. Raises FlowError where it is not
-    readable."""
+def read_document(text: str, file: str, kind: str = "flow file") -> Document:
+    """The tree of a file's text, with the mistakes that leave it readable; `kind` is people's name for such a file.
+    Raises FlowError where it is not readable."""
     document = Document(None, Problems(file))
     if found := find_unprintable(text):
         document.problems.add(*found)
         document.problems.refuse()
     try:
-        document.root = _Reader(document.problems, text, dialect).read()
+        document.root = _Reader(document.problems, text, kind).read()
     except yaml.MarkedYAMLError as error:
         at, message, suggestion = explain_syntax(error, text)
         document.problems.add(at, message, suggestion=suggestion)
@@ -240,21 +229,20 @@ def read_document(text: str, file: str, dialect: Dialect) -> Document:
 class _Reader:
     """Turns the parser's events into nodes."""
 
-    def __init__(self, problems: Problems, text: str, dialect: Dialect) -> None:
+    def __init__(self, problems: Problems, text: str, kind: str) -> None:
         self._problems = problems
-        self._dialect = dialect
+        self._kind = kind
         self._lines = text.splitlines()
         self._events: Iterator[yaml.Event] = iter(_Loader(text).get_event, None)
         self._anchors: dict[str, Node | None] = {}
         self._values = 0
-        self._most = dialect.most_values
 
     def read(self) -> Node | None:
         root: Node | None = None
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    says = f"A {self._dialect.name} holds one document: what follows this `---` belongs elsewhere."
+                    says = f"A {self._kind} holds one document: what follows this `---` belongs elsewhere."
                     self._note(event, says)
                     break
                 root = self._read_node(next(self._events), ())
@@ -262,7 +250,7 @@ class _Reader:
 
     def _read_node(self, event: yaml.Event, path: KeyPath) -> Node:
         self._values += 1
-        if self._values > self._most:
+        if self._values > MAX_VALUES:
             self._refuse_size(event)
         if len(path) > MAX_DEPTH:
             self._note(event, TOO_DEEP)
@@ -271,7 +259,7 @@ class _Reader:
             return self._find_alias(event)
         assert isinstance(event, _ValueStart)  # noqa: S101 - nothing else begins a node
         if event.tag is not None:
-            says = f"Tags are not used in {self._dialect.name}s; for a text, quotes are enough."
+            says = f"Tags are not used in {self._kind}s; for a text, quotes are enough."
             self._note(event, says, event.tag)
         if event.anchor:
             self._anchors[event.anchor] = None
@@ -294,7 +282,7 @@ class _Reader:
             self._note(event, says, f"*{name}")
             self._problems.refuse()
         self._values += node.size
-        if self._values > self._most:
+        if self._values > MAX_VALUES:
             self._refuse_size(event)
         return node
 
@@ -342,14 +330,14 @@ class _Reader:
                 self._anchors[event.anchor] = self._read_scalar(event)
             if event.value != "<<" or event.style:
                 return str(event.value)
-            self._note(event, f"Merge keys are not used in {self._dialect.name}s: write the fields out.", "<<")
+            self._note(event, f"Merge keys are not used in {self._kind}s: write the fields out.", "<<")
             return None
         self._read_node(event, (*path, ""))
         self._note(event, "A name is plain text here, nothing composed.")
         return None
 
     def _refuse_size(self, event: yaml.Event) -> NoReturn:
-        self._note(event, f"The file has more than {self._most:,} values, aliases counted as what they stand for.")
+        self._note(event, f"The file has more than {MAX_VALUES:,} values, aliases counted as what they stand for.")
         self._problems.refuse()
 
     def _note(self, event: yaml.Event, message: str, value: str | None = None) -> None:

@@ -16,7 +16,6 @@ from pydantic_core import ErrorDetails
 from flowground.core.errors import FlowError, Problem
 from flowground.core.words import Schema, describe_kind, find_nearest, find_schema, show
 from flowground.core.yaml_file import (
-    Dialect,
     Document,
     KeyPath,
     Node,
@@ -27,7 +26,6 @@ from flowground.core.yaml_file import (
 )
 from flowground.flows.flow import ComponentSpec, Flow, Header, StepSection
 
-FLOW_FILE = Dialect("flow file", most_values=20_000)
 MOST_BYTES = 1_048_576
 """The size limit of a flow file, in bytes."""
 MOST_COMPONENTS = 500
@@ -65,7 +63,7 @@ def parse_flow(text: str | bytes, file: str) -> Flow:
     flow. Raises FlowError, and nothing else, where the file cannot be read at all.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    document = read_document(_decode(data, file), file, FLOW_FILE)
+    document = read_document(_decode(data, file), file)
     problems, root = document.problems, document.root
     if root is None or root.value is None:
         problems.add(Position(1, 1), "The file is empty: a flow has `components:`.")

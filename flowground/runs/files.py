@@ -14,7 +14,7 @@ import secrets
 import shutil
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -225,15 +225,19 @@ class FileOffer:
 
 @dataclass(slots=True)
 class Files:
-    """The uploaded files of one installation. `folder` has their bytes; it is created with the first file."""
+    """The uploaded files of one installation, and those that authors have in the folder of flows.
+
+    `folder` has the bytes of uploaded ones; it is created with the first. `SentFileReader` of runs, on one event loop:
+    the first text starts the child processes.
+    """
 
     store: Store
     settings: Settings
     folder: Path = field(init=False)
-    on_drop: Callable[[Collection[str]], None] = field(default=lambda _: None)
-    """Called with the digests of bytes that this process has just deleted."""
     _threads: ThreadPoolExecutor = field(init=False)
     _arriving: Counter[str] = field(default_factory=Counter)
+    _extractors: Extractors = field(default_factory=lambda: Extractors(_TEXT_LIMITS))
+    _texts: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         self.folder = self.settings.data / "files"
@@ -242,6 +246,10 @@ class Files:
     def close(self) -> None:
         """Waits for writes that go on; blocks."""
         self._threads.shutdown()
+
+    async def end_reading(self) -> None:
+        """Ends the child processes."""
+        await self._extractors.close()
 
     def find_limit(self, owner: Owner, of_flow: int | None = None) -> int:
         """The most bytes of one file of this owner; `of_flow` is the limit of a flow, None: no flow limits it."""
@@ -328,11 +336,47 @@ class Files:
             return True
         return False
 
-    async def read_file(self, reference: FileReference) -> bytes:
+    async def read(self, file: FileReference) -> bytes:
         """All bytes of a file that a run was given. Raises FileGone."""
-        with await self._open(reference) as opened:
+        with await self._open(file) as opened:
             read: bytes = await self._run(opened.read)
         return read
+
+    async def extract(self, file: FileReference) -> str:
+        """The text of a sent file. Raises SentFileFailed, also where the file was deleted."""
+        key = file.sha256, file.name
+        if (text := self._texts.get(key)) is not None and await self.has_bytes(file):
+            self._keep_text(key, text)
+            return text
+        self._forget([file.sha256])
+        text = (await self.read_text(file)).text
+        if await self.has_bytes(file):
+            self._keep_text(key, text)
+        return text
+
+    async def read_text(self, file: FileReference | str) -> Extracted:
+        """The text of a sent file, or of the author's file at a path. Raises SentFileFailed, FileUnreadable,
+        RunError."""
+        if isinstance(file, FileReference):
+            known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
+            try:
+                return await self._extractors.extract(partial(self.read, file), file.name, **known)
+            except FileUnreadable as error:
+                raise SentFileFailed(error.message) from None
+        path = await asyncio.to_thread(find_in_folder, self.settings.flows, file)
+        if path is None:
+            raise RunError(not_there_message(file))
+        return await self._extractors.extract(path, file)
+
+    def _keep_text(self, key: tuple[str, str], text: str) -> None:
+        self._texts[key] = text
+        self._texts.move_to_end(key)
+        while sum(map(len, self._texts.values())) > _HELD_CHARS:
+            self._texts.popitem(last=False)
+
+    def _forget(self, digests: Collection[str]) -> None:
+        for key in [key for key in self._texts if key[0] in digests]:
+            del self._texts[key]
 
     async def open_pieces(self, reference: FileReference) -> AsyncIterator[bytes]:
         """Opens the file and returns its bytes in pieces. Raises FileGone before the first piece."""
@@ -360,7 +404,7 @@ class Files:
         kept = await self.store.read(files.find_kept, digests=digests)
         for digest in digests:
             await self._run(put_back if digest in kept else drop, self.folder, digest)
-        self.on_drop(set(digests) - kept)
+        self._forget(set(digests) - kept)
         return await self.store.write(files.end_loose, looked_at=digests)
 
     async def _run(self, job: Any, /, *given: Any) -> Any:
@@ -440,65 +484,6 @@ async def find_stamped(store: Store, flow_id: str, name: str, *, owners: Collect
     except ValueError:
         return None
     return await store.read(files.find_named, owners=owners, flow_id=flow_id, name=stamped[2], second=second)
-
-
-@dataclass(slots=True)
-class FileReading:
-    """`SentFileReader` of runs, for one event loop; also reads an author's files, in the folder of flows.
-
-    The first file starts the child processes.
-    """
-
-    files: Files
-    _extractors: Extractors = field(default_factory=lambda: Extractors(_TEXT_LIMITS))
-    _texts: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
-
-    def __post_init__(self) -> None:
-        self.files.on_drop = self._forget
-
-    async def read(self, file: FileReference) -> bytes:
-        """The bytes of a sent file. Raises FileGone."""
-        return await self.files.read_file(file)
-
-    async def extract(self, file: FileReference) -> str:
-        """The text of a sent file. Raises SentFileFailed, also where the file was deleted."""
-        key = file.sha256, file.name
-        if (text := self._texts.get(key)) is not None and await self.files.has_bytes(file):
-            self._keep(key, text)
-            return text
-        self._forget([file.sha256])
-        text = (await self.read_text(file)).text
-        if await self.files.has_bytes(file):
-            self._keep(key, text)
-        return text
-
-    async def read_text(self, file: FileReference | str) -> Extracted:
-        """The text of a sent file, or of the author's file at a path. Raises SentFileFailed, FileUnreadable,
-        RunError."""
-        if isinstance(file, FileReference):
-            known: dict[str, str] = {"whose": WHOSE.get(), "digest": file.sha256}
-            try:
-                return await self._extractors.extract(partial(self.read, file), file.name, **known)
-            except FileUnreadable as error:
-                raise SentFileFailed(error.message) from None
-        path = await asyncio.to_thread(find_in_folder, self.files.settings.flows, file)
-        if path is None:
-            raise RunError(not_there_message(file))
-        return await self._extractors.extract(path, file)
-
-    def _keep(self, key: tuple[str, str], text: str) -> None:
-        self._texts[key] = text
-        self._texts.move_to_end(key)
-        while sum(map(len, self._texts.values())) > _HELD_CHARS:
-            self._texts.popitem(last=False)
-
-    def _forget(self, digests: Collection[str]) -> None:
-        for key in [key for key in self._texts if key[0] in digests]:
-            del self._texts[key]
-
-    async def close(self) -> None:
-        """Ends the child processes."""
-        await self._extractors.close()
 
 
 def find_in_folder(folder: Path, name: str) -> Path | None:

@@ -65,7 +65,6 @@ class RunBudget:
     used: dict[str | None, Usage] = field(default_factory=dict)
     was_answered: bool = False
     steps: int = 0
-    tokens: int = 0
     kept_steps: int = 0
     actions: int = 0
     retries: int = 0
@@ -81,7 +80,7 @@ class RunBudget:
         limits = self.limits
         if self.steps > limits.run_steps:
             raise RunOverBudget(limits.run_steps, "steps", "run_steps")
-        if limits.run_tokens and self.tokens >= limits.run_tokens:
+        if limits.run_tokens and self.usage and self.usage.total_tokens >= limits.run_tokens:
             raise RunOverBudget(limits.run_tokens, "tokens", "run_tokens")
         if limits.run_money and (self.sum_cost(self.used.items()) or 0) >= limits.run_money:
             raise RunOverBudget(limits.run_money, self.currency, "run_money")
@@ -94,7 +93,6 @@ class RunBudget:
             self.fallback_uses[answer.fallback] = None
         if usage := answer.usage:
             self.used[model] = self.used[model] + usage if model in self.used else usage
-            self.tokens += usage.total_tokens
 
     def take_retry(self) -> bool:
         """Counts a retry of a model call; False where the run has used up its retries."""
@@ -104,12 +102,6 @@ class RunBudget:
     def note_fallback(self, provider: str) -> None:
         """Notes that a fallback of this provider is asked."""
         self.asked_instead.add(provider)
-
-    def take_fallback_uses(self) -> tuple[FallbackUse, ...]:
-        """The fallbacks that answered since the last call of this method."""
-        answered = tuple(self.fallback_uses)
-        self.fallback_uses.clear()
-        return answered
 
     def number_action(self) -> int:
         """The number of the next action of a model."""

@@ -7,6 +7,7 @@ answer are joined, or cut, wherever that helps, and "after number 12" means the 
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from flowground.core.errors import FlowgroundError
@@ -37,7 +38,8 @@ class Journal:
         self._entries: list[NumberedEvent] = []
         self._component, self._pieces = "", list[str]()
         """The text that grows, behind the entries."""
-        self._count = 0
+        self.count = 0
+        """The number of the last event."""
         self._followers: set[asyncio.Event] = set()
         self._is_ended = False
         self.error: FlowgroundError | None = None
@@ -53,24 +55,19 @@ class Journal:
         """About the number of characters in the journal."""
         return sum(len(repr(event)) for event in self.list_events())
 
-    @property
-    def count(self) -> int:
-        """The number of the last event."""
-        return self._count
-
     def append(self, event: Event) -> None:
         """Adds the next event."""
         if not isinstance(event, Token):
             self._close_text()
-            self._count += 1
-            self._entries.append(NumberedEvent(self._count, event))
+            self.count += 1
+            self._entries.append(NumberedEvent(self.count, event))
         elif event.text:
-            grown = self._count - (self._entries[-1].number if self._entries else 0)
+            grown = self.count - (self._entries[-1].number if self._entries else 0)
             if event.component_id != self._component or grown >= _MOST_CHARS:
                 self._close_text()
             self._component = event.component_id
             self._pieces.append(event.text)
-            self._count += len(event.text)
+            self.count += len(event.text)
         for follower in self._followers:
             follower.set()
 
@@ -112,10 +109,10 @@ class Journal:
 
     def list_after(self, after: int, *, most: int | None = None) -> list[NumberedEvent]:
         """The events after this number that are there now, the first `most`."""
-        if after >= self._count:
+        if after >= self.count:
             return []
         self._close_text()
-        first = bisect_right(self._entries, after, key=_read_number)
+        first = bisect_right(self._entries, after, key=itemgetter(0))
         batch = self._entries[first : None if most is None else first + most]
         number, event = batch[0]
         if isinstance(event, Token) and (left := number - after) < len(event.text):
@@ -131,8 +128,4 @@ class Journal:
         if isinstance(last, Token) and last.component_id == self._component and len(last.text) < _MOST_CHARS:
             text = last.text + text
             self._entries.pop()
-        self._entries.append(NumberedEvent(self._count, Token(self._component, text)))
-
-
-def _read_number(item: NumberedEvent) -> int:
-    return item.number
+        self._entries.append(NumberedEvent(self.count, Token(self._component, text)))

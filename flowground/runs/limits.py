@@ -72,10 +72,8 @@ class RunLimits:
         own = self._list_own(caller, at_page=at_page)
         of_flows = [keyed for flow_id in sorted(flows)[:_MOST_FLOWS] for keyed in self.list_of_flow(flow_id, caller)]
         used = await self.read([*own, *of_flows])
-        return [
-            *(self.measure(limit, counter, used) for limit, counter in own),
-            *(replace(self.measure(limit, counter, used), flow_id=counter.key) for limit, counter in of_flows),
-        ]
+        found = [self.measure(limit, counter, used) for limit, counter in own]
+        return found + [replace(self.measure(limit, one, used), flow_id=one.key) for limit, one in of_flows]
 
     async def read(self, limits: Sequence[KeyedLimit]) -> dict[Counter, Used]:
         """What was used of these limits."""

@@ -179,12 +179,7 @@ def finish_run(
         selected, wanted = tuple(name for name in selected if name in gave), wanted & gave
     results = {name: _make_result(given, name, passages) for name in wanted}
     check_length(sum(len(results[name].text) for name in selected))
-    return RunFinished(
-        results=results,
-        selected=selected,
-        seconds=seconds,
-        usage=usage,
-    )
+    return RunFinished(results, selected, seconds, usage)
 
 
 def _make_result(given: ComponentOutputs, name: str, passages: Mapping[int, NumberedPassage]) -> OutputResult:

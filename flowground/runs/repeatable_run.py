@@ -22,7 +22,6 @@ from flowground.core.errors import (
 from flowground.core.events import TurnFinished, TurnView
 from flowground.providers.base import Provider
 from flowground.store.runs.idempotency import IdempotencyKey, digest_request
-from flowground.tools.functions import OwnFunction
 from flowground.tools.mcp import ServerTool
 
 _REFUSED = (ModelNotReady, ProviderBusy, ProviderRefused, ProviderUnreachable)
@@ -115,16 +114,12 @@ class RepeatableRun:
 
             return call_counted
 
-        def find_function(name: str) -> OwnFunction:
-            function = outside.find_function(name)
-            return replace(function, call=count(function.call))
-
         return replace(
             outside,
             ask=count(outside.ask),
             search=count(outside.search),
             ask_database=count(outside.ask_database),
-            find_function=find_function,
+            find_function=lambda name: replace(found := outside.find_function(name), call=count(found.call)),
             servers=_CountedServers(self, outside.servers),
         )
 

@@ -341,8 +341,9 @@ class _Run:
         finished = ComponentFinished(name, component.type_name, seconds, text, output.usage, output.model, status, at)
         if output.note or output.unseen:
             finished = structs.replace(finished, note=output.note, unseen=output.unseen)
-        if self.scope.budget.fallback_uses and not self.path:
-            finished = structs.replace(finished, fallback_uses=self.scope.budget.take_fallback_uses())
+        if (fallback_uses := self.scope.budget.fallback_uses) and not self.path:
+            finished = structs.replace(finished, fallback_uses=tuple(fallback_uses))
+            fallback_uses.clear()
         if self.inner and (runs := self.inner.pop(name, None)):
             kept = sorted(runs[:MOST_INNER_RUNS], key=lambda run: run.at)
             finished = structs.replace(finished, inner=tuple(kept), inner_count=len(runs))

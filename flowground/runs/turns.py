@@ -439,7 +439,9 @@ async def take_turn(  # noqa: PLR0913 - all that a turn may reach
         refuse_images(wired, models, list_taken(request, wired))
     tweaked = apply_tweaks(wired, request, unknown=settings.tweaks.unknown, caller=caller)
     turn = _describe(caller, tweaked.wired, request, (*request.warnings, *tweaked.warnings))
-    _check(tweaked.wired, request, message=turn.input_value, limit=settings.limits.message_chars)
+    refuse_missing(tweaked.wired, request)
+    if (length := len(turn.input_value or "")) > (most := settings.limits.message_chars):
+        raise InvalidRequest(f"The message has {length:,} characters; {most:,} is the limit.")
     terms.refuse(tweaked.wired)
     journal = journal or Journal()
     record = TurnRecord(tweaked.wired, turn, budget, journal, caller, request, running, terms)
@@ -499,9 +501,3 @@ def _name_senders(wired: WiredFlow, user_message_id: str, answer_ids: Mapping[st
         if name not in ("", "User" if key == user_message_id else "AI"):
             senders[key] = name
     return senders
-
-
-def _check(wired: WiredFlow, request: RunRequest, *, message: str | None, limit: int) -> None:
-    refuse_missing(wired, request)
-    if message is not None and len(message) > limit:
-        raise InvalidRequest(f"The message has {len(message):,} characters; {limit:,} is the limit.")

@@ -22,7 +22,6 @@ from flowground.core.errors import ConfigError, FlowError
 from flowground.core.words import describe_kind, find_schema, join_words, suggest
 from flowground.core.yaml_file import (
     ConfigSection,
-    Dialect,
     Document,
     KeyPath,
     Problems,
@@ -266,7 +265,7 @@ def read_config(path: Path) -> ConfigFile:
     if not path.exists():
         return ConfigFile(path.name, {}, Document(None, Problems(path.name)))
     try:
-        document = read_document(path.read_text("utf-8"), path.name, Dialect("config file"))
+        document = read_document(path.read_text("utf-8"), path.name, "config file")
         if document.problems:
             document.problems.refuse()
     except FlowError as error:

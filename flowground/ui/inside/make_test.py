@@ -16,7 +16,6 @@ from flowground.components.routers import SmartRouter
 from flowground.core.errors import FlowError, InvalidRequest
 from flowground.core.events import ComponentFinished
 from flowground.core.yaml_file import Node, read_document
-from flowground.flows.parse import FLOW_FILE
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs.records import TRACE_CHARS
 
@@ -84,7 +83,7 @@ def add_test(text: str, test: Mapping[str, Any]) -> str:
     The result is parsed: everything else must read as before. Raises FlowError where the text is no YAML, and
     InvalidRequest where no such text was found.
     """
-    before = read_document(text, "", FLOW_FILE).root
+    before = read_document(text, "").root
     plain = before.read_plain() if before else None
     if before is None or not isinstance(plain, dict):
         raise InvalidRequest("This text is no flow.", hint="Write the test into the file by hand.")
@@ -93,7 +92,7 @@ def add_test(text: str, test: Mapping[str, Any]) -> str:
     for item in (write_test(test), f"- {json.dumps(test)}\n"):
         written = _insert(text, before, item)
         try:
-            read = read_document(written, "", FLOW_FILE)
+            read = read_document(written, "")
         except FlowError:
             continue
         if read.root and not read.problems and read.root.read_plain() == wanted:
