@@ -166,6 +166,17 @@ def create_api(runtime: Callable[[], Runtime], *, allows_cors: bool = True) -> F
 
 def _describe_flows(wired: WiredFlow, caller: Caller, *, shows_components: bool) -> dict[str, Any]:
     input_type, output_type = find_types(wired)
+    components = None
+    if shows_components and caller.sees_inside:  # as the file has them, without secret fields
+        is_secret = wired.policy.is_secret
+        components = {
+            name: {
+                "type": spec.type,
+                "display_name": wired.display_names[name],
+                "fields": {key: value for key, value in spec.fields.items() if not is_secret(name, key)},
+            }
+            for name, spec in wired.flow.components.items()
+        }
     return {
         "id": wired.id,
         "name": wired.name,
@@ -174,21 +185,7 @@ def _describe_flows(wired: WiredFlow, caller: Caller, *, shows_components: bool)
         "version": wired.version,
         "input_type": input_type,
         "output_type": output_type,
-        "data": _list_components(wired) if shows_components and caller.sees_inside else None,
-    }
-
-
-def _list_components(wired: WiredFlow) -> dict[str, Any]:
-    """Components as the file has them, without secret fields."""
-    return {
-        "components": {
-            name: {
-                "type": spec.type,
-                "display_name": wired.display_names[name],
-                "fields": {key: value for key, value in spec.fields.items() if not wired.policy.is_secret(name, key)},
-            }
-            for name, spec in wired.flow.components.items()
-        }
+        "data": {"components": components} if components else None,
     }
 
 

@@ -48,10 +48,8 @@ _CLIENT_LEFT = 499
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _HTTP_CODES = {404: {"code": "not_found"}, 405: {"code": "method_not_allowed"}}
 _INVALID = {"code": errors.InvalidRequest.code}
-_HINTS: dict[type[errors.FlowgroundError], str] = {
-    errors.FlowNotFound: "There is no such flow, or this token does not reach it."
-}
-"""Hints for programs, of errors whose own hint is about a page."""
+_NO_SUCH_FLOW = "There is no such flow, or this token does not reach it."
+"""The hint for programs; the error's own is about a page."""
 
 
 def find_status(error: errors.FlowgroundError) -> int:
@@ -92,7 +90,7 @@ def find_run_id(error: errors.FlowgroundError) -> str | None:
 def answer_error(error: errors.FlowgroundError) -> JSONResponse:
     """The response for an error: `detail`, `code` and, where there is one, `hint`."""
     body: dict[str, Any] = {"detail": write_detail(error), "code": error.code}
-    if hint := _HINTS.get(type(error), error.hint):
+    if hint := _NO_SUCH_FLOW if isinstance(error, errors.FlowNotFound) else error.hint:
         body["hint"] = hint
     if run_id := find_run_id(error):
         body["run_id"] = run_id

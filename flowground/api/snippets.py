@@ -257,12 +257,16 @@ class SnippetRequest:
     def write_body(self, message: object, files: object = None) -> dict[str, Any]:
         """The JSON body with this `message` and these `files`. Fields with the API's default are left out, and so is a
         message of None: the flow has its own. Raises ValueError where a tweak is no JSON value."""
+        try:
+            tweaks = json.loads(json.dumps(self.tweaks, default=dict, allow_nan=False))
+        except TypeError as error:
+            raise ValueError(f"a tweak is no JSON value: {error}") from None
         fields = {
             "input_value": message,
             "input_type": None if self.input_type == "chat" else self.input_type,
             "output_type": None if self.output_type == "chat" else self.output_type,
             "session_id": self.session_id or None,
-            "tweaks": _copy_as_json(self.tweaks) or None,
+            "tweaks": tweaks or None,
             "files": files,
         }
         return {name: value for name, value in fields.items() if value is not None}
@@ -279,11 +283,10 @@ def find_starter(wired: WiredFlow) -> str:
     return next(iter(wired.flow.chat.starters), DEFAULT_MESSAGE)
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(str):
     """A variable of the script, used in the place of a value."""
 
-    name: str
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +362,7 @@ def write_literal(value: Any, style: Style, *, depth: int = 0) -> str:
     A `Variable` in it is written as it is.
     """
     if isinstance(value, Variable):
-        return value.name
+        return str(value)
     if not isinstance(value, dict | list):
         return style.scalar(value)
     if isinstance(value, dict):
@@ -434,13 +437,6 @@ def _make_example(option: FieldPolicy, title: str) -> Any:
     if option.type.is_number:
         return next((bound for bound in (option.min, option.max) if bound is not None), 1)
     return title
-
-
-def _copy_as_json(value: Mapping[str, Any]) -> Any:
-    try:
-        return json.loads(json.dumps(value, default=dict, allow_nan=False))
-    except TypeError as error:
-        raise ValueError(f"a tweak is no JSON value: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

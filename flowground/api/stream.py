@@ -72,9 +72,16 @@ class Frames:
     _texts: list[str] = field(default_factory=list)
     """Pieces of the `_first` answer, whose message carries the agent's steps."""
 
-    def encode(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
-        """All frames in Langflow's framing; a failure of the turn is the last one. The caller closes `events`."""
-        return write_langflow(self._encode_all(events))
+    async def encode(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
+        """All frames in Langflow 1.13's framing: one JSON object a line and a blank line, though the type says
+        text/event-stream. A failure of the turn is the last one. The caller closes `events`."""
+        async with aclosing(self._encode_all(events)) as encoded:
+            async for _, (event, data) in encoded:
+                if isinstance(data, str) and len(data) <= LONG:
+                    yield _write_langflow_frame(event, data)
+                    continue
+                async for piece in _cut(f'{{"event": "{event}", "data": ', data, "}\n\n"):
+                    yield piece
 
     def encode_numbered(
         self, events: AsyncGenerator[Event, None], *, after: FrameId = (0, 0)
@@ -223,17 +230,6 @@ def write_wait(waits: ToolWaits) -> dict[str, Any]:
     if waits.sends is not None:
         named["sends"] = waits.sends
     return named | {"digest": waits.digest, "until": until}
-
-
-async def write_langflow(encoded: AsyncGenerator[NumberedFrame, None]) -> AsyncGenerator[bytes, None]:
-    """Langflow 1.13's framing: one JSON object a line and a blank line, though the type says text/event-stream."""
-    async with aclosing(encoded):
-        async for _, (event, data) in encoded:
-            if isinstance(data, str) and len(data) <= LONG:
-                yield _write_langflow_frame(event, data)
-                continue
-            async for piece in _cut(f'{{"event": "{event}", "data": ', data, "}\n\n"):
-                yield piece
 
 
 async def write_sse(

@@ -310,18 +310,12 @@ def _write_call(action: ToolCalled | ToolReturned, path: str, *, sees_tools: boo
     }  # fmt: skip
     if not sees_tools:
         return content | {"is_hidden": True}
-    content["tool_input"] = _read_input(called)
+    unread = called.arguments.keys() == {""}  # very long ones are cut, and become a text
+    content["tool_input"] = {"input": write_arguments(called.arguments)} if unread else dict(called.arguments)
     if isinstance(action, ToolReturned):
         content["error" if action.status in ("failed", "refused") else "output"] = action.text
         content["duration"] = round(action.seconds * 1000)
     return content
-
-
-def _read_input(called: ToolCalled) -> Json:
-    """The arguments of a call; very long ones are cut, and become a text."""
-    if called.arguments.keys() == {""}:
-        return {"input": write_arguments(called.arguments)}
-    return dict(called.arguments)
 
 
 def _write_warnings(turn: TurnStarted) -> Json:

@@ -315,6 +315,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # whatever fails, a person reads one line
         if is_debugging:
             raise
+        if isinstance(error, OSError) and error.filename is not None:
+            return _fail(f"{error.filename}: {error.strerror}")
         return _fail(f"unexpected {type(error).__name__}: {error} (`{PROGRAM} --debug …` shows where)")
 
 

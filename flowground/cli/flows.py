@@ -1,5 +1,6 @@
 """`validate`, `test` and `schema`: what an author asks before committing a flow file."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -85,16 +86,9 @@ async def test(flows: Sequence[str], model: str | None, junit: Path | None) -> i
         echo(problems)
     outcomes = await _run_tests({show_path(path): wired for path, wired in loaded.items()}, settings, model)
     if junit:
-        _save(junit, write_junit(outcomes, broken))
+        await asyncio.to_thread(junit.write_bytes, write_junit(outcomes, broken))
     untested = [wired.id for wired in loaded.values() if not wired.flow.tests]
     return _sum_up(outcomes, broken, untested)
-
-
-def _save(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise InvalidRequest(f"{show_path(path)}: {error.strerror}") from None
 
 
 def _sum_up(outcomes: Sequence[FlowTestOutcome], broken: Iterable[str], untested: Iterable[str]) -> int:
@@ -121,11 +115,9 @@ def _load(named: Sequence[str], settings: Settings, names: ConfigNames | None = 
     catalogue = read_catalogue(settings, names)
     if named:
         return _load_files([_find_file(flow, catalogue) for flow in named], catalogue, settings, names)
-    wrong = catalogue.list_problems()
-    found = {file: error.problems for file, error in wrong.items()}
-    for file, warnings in catalogue.list_warnings().items():
-        found[file] = (*found.get(file, ()), *warnings)
-    placed = [problem for file, problems in found.items() for problem in _place(settings.flows / file, problems)]
+    mistakes = ((file, error.problems) for file, error in catalogue.list_problems().items())
+    found = [*mistakes, *catalogue.list_warnings().items()]
+    placed = [problem for file, problems in found for problem in _place(settings.flows / file, problems)]
     return {settings.flows / wired.flow.file: wired for wired in catalogue.list_flows().values()}, placed
 
 
@@ -163,12 +155,8 @@ def _load_files(
 
 
 def _read_flow(path: Path, settings: Settings, names: ConfigNames | None) -> WiredFlow:
-    """Raises FlowError, InvalidRequest."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidRequest(f"{path}: {error.strerror}") from None
-    flow = parse_flow(content, path.name)
+    """Raises FlowError, OSError."""
+    flow = parse_flow(path.read_bytes(), path.name)
     return add_warnings(wire(flow, servers=settings.mcp_servers), names)
 
 

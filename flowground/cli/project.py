@@ -38,15 +38,12 @@ def write_project(folder: Path) -> None:
     """Writes an app into a new folder; its path on stdout, what to do next on stderr. Raises InvalidRequest."""
     source = _PACKAGE / "project" if (_PACKAGE / "project").is_dir() else _PACKAGE.parent
     files = [file for pattern in _PROJECT for file in source.glob(pattern)]  # before the new folder is among them
-    try:
-        _make_folder(folder)
-        for file in files:
-            if file.is_file() and file.suffix != ".pyc":
-                to = folder / file.relative_to(source)
-                to.parent.mkdir(parents=True, exist_ok=True)
-                to.write_bytes(file.read_bytes())
-    except OSError as error:
-        raise InvalidRequest(f"{error.filename or folder}: {error.strerror or error}.") from None
+    _make_folder(folder)
+    for file in files:
+        if file.is_file() and file.suffix != ".pyc":
+            to = folder / file.relative_to(source)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(file.read_bytes())
     note(f"The app is written. Next:\n  cd {shlex.quote(show_path(folder))} && streamlit run app.py")
     echo(show_path(folder))
 
@@ -94,11 +91,8 @@ def back_up(folder: Path) -> None:
         if folder.resolve().is_relative_to(part.resolve()):
             raise InvalidRequest(f"{show_path(folder)} lies in what is copied.", hint="Name a folder elsewhere.")
     database = find_sqlite_file(settings.database)
-    try:
-        _make_folder(folder, mode=0o700)
-        copied = list(_copy_files(settings, database, folder))
-    except OSError as error:
-        raise InvalidRequest(f"{error.filename or folder}: {error.strerror or error}.") from None
+    _make_folder(folder, mode=0o700)
+    copied = list(_copy_files(settings, database, folder))
     if database is not None and database.exists():
         copied.append(_make_place(database, settings.root, folder))
         copy_database(database, copied[-1])

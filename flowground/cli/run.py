@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, get_args
@@ -137,23 +137,16 @@ def _print_stream(response: requests.Response, printer: AnswerPrinter) -> None:
 
 
 def _print_result(result: Any, printer: AnswerPrinter) -> None:
-    printer.end(_read_texts(result), _read_citations(result))
-
-
-def _read_citations(result: Any) -> Iterator[NumberedPassage]:
-    """The passages that the outputs cite, without their texts; unknown fields of newer servers are ignored."""
-    for output in result["outputs"][0]["outputs"]:
-        artifacts = output.get("artifacts", {})  # a Chat Output has one artifact, others have several by name
-        for artifact in (artifacts, *artifacts.values()):
-            for one in artifact.get("citations", ()) if isinstance(artifact, dict) else ():
-                yield NumberedPassage(one["number"], "", one["source"], one.get("page"), one.get("title", ""))
-
-
-def _read_texts(result: Any) -> Iterator[tuple[str | None, str]]:
-    """Of each output the id of its message, if it has one, and its text."""
-    for output in result["outputs"][0]["outputs"]:
-        [message] = output["results"].values()
-        yield message["data"].get("id"), message["text"]
+    """Prints the outputs' texts, and the passages that they cite; unknown fields of newer servers are ignored."""
+    outputs = result["outputs"][0]["outputs"]
+    messages = [message for output in outputs for message in output["results"].values()]
+    artifacts = [output.get("artifacts", {}) for output in outputs]  # a Chat Output has one, others several by name
+    holders = [one for found in artifacts for one in (found, *found.values()) if isinstance(one, dict)]
+    cited = [passage for holder in holders for passage in holder.get("citations", ())]
+    printer.end(
+        [(message["data"].get("id"), message["text"]) for message in messages],
+        [NumberedPassage(one["number"], "", one["source"], one.get("page"), one.get("title", "")) for one in cited],
+    )
 
 
 def _request_error(body: Any) -> RequestError:

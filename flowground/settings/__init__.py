@@ -31,8 +31,8 @@ from flowground.core.yaml_file import (
 )
 from flowground.knowledge.section import KnowledgeSections
 from flowground.providers import KINDS, ProviderEntry, find_fault, name_kind
+from flowground.settings.limits import Days, PriceSettings
 from flowground.settings.limits import Limits as Limits
-from flowground.settings.limits import PriceSettings
 from flowground.settings.limits import PublicSettings as PublicSettings
 from flowground.settings.organization import OrganizationSettings
 from flowground.tools.functions import FunctionSettings
@@ -97,19 +97,14 @@ class SharingSettings(ConfigSection):
 class RetentionSettings(ConfigSection):
     """How long stored data is kept; 0 means forever."""
 
-    conversations_days: int = Field(
-        0, ge=0, le=36_500, description="Days after its last message when anybody's conversation is deleted. 0: never."
+    conversations_days: Days = Field(
+        0, description="Days after its last message when anybody's conversation is deleted. 0: never."
     )
-    run_contents_days: int = Field(
-        0,
-        ge=0,
-        le=36_500,
-        description="Days after which traces, overrides and texts so far of runs are deleted. 0: never.",
+    run_contents_days: Days = Field(
+        0, description="Days after which traces, overrides and texts so far of runs are deleted. 0: never."
     )
-    audit_days: int = Field(
+    audit_days: Days = Field(
         365,
-        ge=0,
-        le=36_500,
         description="Days after which a line of the audit trail, or a decided access request, is deleted. 0: never.",
     )
 

@@ -1,66 +1,63 @@
 """Limits of what the process, people, visitors, addresses and flows may use up, and the prices of models."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
 from pydantic import Field
 
 from flowground.core.messages import Usage
 from flowground.core.yaml_file import ConfigSection
 
+Days = Annotated[int, Field(ge=0, le=36_500)]
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+
 
 class RunBounds(ConfigSection):
     """How much one person, or one flow, may use; 0 is no limit."""
 
-    runs_per_minute: int = Field(
-        0, ge=0, description="Runs a minute, which begins with its first run; 0 here and below: no limit."
+    runs_per_minute: Count = Field(
+        0, description="Runs a minute, which begins with its first run; 0 here and below: no limit."
     )
-    runs_at_once: int = Field(0, ge=0, description="Runs at once.")
-    tokens_per_day: int = Field(
+    runs_at_once: Count = Field(0, description="Runs at once.")
+    tokens_per_day: Count = Field(
         0,
-        ge=0,
         description="Tokens a day (UTC), as model servers count them. A run's count when it ends, so runs that are "
         "under way may pass the limit.",
     )
-    money_per_day: float = Field(
-        0, ge=0, description="What models cost a day (UTC), by `prices`, counted when runs end."
-    )
+    money_per_day: Amount = Field(0, description="What models cost a day (UTC), by `prices`, counted when runs end.")
 
 
 class StoredBounds(RunBounds):
-    stored_bytes: int = Field(0, ge=0, description="Bytes of text that all their conversations hold together.")
-    file_bytes: int = Field(
-        1_000_000_000, ge=0, description="Bytes of files that they keep together, each counted as 4,096 at least."
+    stored_bytes: Count = Field(0, description="Bytes of text that all their conversations hold together.")
+    file_bytes: Count = Field(
+        1_000_000_000, description="Bytes of files that they keep together, each counted as 4,096 at least."
     )
 
 
 class PublicSettings(ConfigSection):
     """How much people who did not sign in may use; 0 is no limit."""
 
-    runs_per_day: int = Field(1000, ge=0, description="Runs of all visitors of one flow a day (UTC). 0: no limit.")
-    runs_per_minute: int = Field(10, ge=0, description="Runs that one visitor may start a minute. 0: no limit.")
-    address_runs_per_minute: int = Field(60, ge=0, description="The same for all visitors of one address (IPv6: /64).")
-    conversations: int = Field(
-        1000, ge=0, description="Visitors' conversations kept of one flow; the oldest go first. 0: all."
+    runs_per_day: Count = Field(1000, description="Runs of all visitors of one flow a day (UTC). 0: no limit.")
+    runs_per_minute: Count = Field(10, description="Runs that one visitor may start a minute. 0: no limit.")
+    address_runs_per_minute: Count = Field(60, description="The same for all visitors of one address (IPv6: /64).")
+    conversations: Count = Field(
+        1000, description="Visitors' conversations kept of one flow; the oldest go first. 0: all."
     )
-    days: int = Field(
-        30,
-        ge=0,
-        le=36_500,
-        description="Days after its last message when a visitor's conversation is deleted. 0: never.",
+    days: Days = Field(
+        30, description="Days after its last message when a visitor's conversation is deleted. 0: never."
     )
     file_bytes: int = Field(5_000_000, ge=1, description="Largest file of a visitor, where `accepts` takes files.")
-    flow_file_bytes: int = Field(
-        1_000_000_000, ge=0, description="Bytes of files of all visitors of one flow. 0: no limit."
+    flow_file_bytes: Count = Field(
+        1_000_000_000, description="Bytes of files of all visitors of one flow. 0: no limit."
     )
 
 
 class Limits(ConfigSection):
     body_bytes: int = Field(3_145_728, ge=1024, description="Largest request body; more answers 413.")
     file_bytes: int = Field(20_000_000, ge=1, description="Largest file that is uploaded; a larger one answers 413.")
-    knowledge_bytes: int = Field(
-        1_000_000_000,
-        ge=0,
-        description="Bytes of files that authors add to one knowledge on its page. 0: no limit.",
+    knowledge_bytes: Count = Field(
+        1_000_000_000, description="Bytes of files that authors add to one knowledge on its page. 0: no limit."
     )
     message_files: int = Field(10, ge=1, le=50, description="Files that one message may have.")
     message_chars: int = Field(200_000, ge=1, description="Longest single message.")
@@ -70,23 +67,21 @@ class Limits(ConfigSection):
         description="Longest wait for a request's head, for each next piece of its body (ten times that for the "
         "whole), for its client to read on, and for the first word of a page without sign-in.",
     )
-    run_seconds: float = Field(
-        600, ge=0, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
+    run_seconds: Amount = Field(
+        600, description="Longest run, fetching the built-in model aside; a longer one answers 504. 0: no limit."
     )
     run_steps: int = Field(
         20_000,
         ge=1,
         description="Components that one run may run, with those of inner flows; then it fails.",
     )
-    run_tokens: int = Field(
+    run_tokens: Count = Field(
         0,
-        ge=0,
         description="Tokens that the models of one run may use, inner flows included; then no further component "
         "begins and the run fails. 0: no limit.",
     )
-    run_money: float = Field(
+    run_money: Amount = Field(
         0,
-        ge=0,
         description="What the models of one run may cost, by `prices`, inner flows included; then the run fails "
         "likewise. 0: no limit.",
     )
@@ -97,20 +92,16 @@ class Limits(ConfigSection):
         description="How long a tool's call waits for a person's approval; then it counts as refused. The run's "
         "time stands still meanwhile.",
     )
-    resume_seconds: float = Field(
-        30,
-        ge=0,
-        description="Seconds that a run with `?stream=sse` goes on unread, and that its events stay in memory.",
+    resume_seconds: Amount = Field(
+        30, description="Seconds that a run with `?stream=sse` goes on unread, and that its events stay in memory."
     )
-    runs_per_minute: int = Field(
+    runs_per_minute: Count = Field(
         0,
-        ge=0,
         description="Runs that one person (pages and tokens together), organization token or visitor may start a "
         "minute; more answers 429. 0: no limit.",
     )
-    page_runs_per_minute: int = Field(
+    page_runs_per_minute: Count = Field(
         60,
-        ge=0,
         description="Runs that one signed-in person may start at the pages a minute, where `runs_per_minute` is "
         "not lower. 0: no limit.",
     )
@@ -137,7 +128,7 @@ class Limits(ConfigSection):
     store_seconds: float = Field(
         15, ge=1, le=300, description="Longest wait for the database, or for its lock; then 503."
     )
-    shutdown_seconds: float = Field(10, ge=0, description="Grace for running answers when the process is told to end.")
+    shutdown_seconds: Amount = Field(10, description="Grace for running answers when the process is told to end.")
     person: StoredBounds = StoredBounds()
     flow: RunBounds = RunBounds()
 
@@ -145,8 +136,8 @@ class Limits(ConfigSection):
 class ModelPrice(ConfigSection):
     """Prices for a million tokens."""
 
-    input: float = Field(0, ge=0, description="For a million tokens that the model reads.")
-    output: float = Field(0, ge=0, description="For a million tokens that it writes.")
+    input: Amount = Field(0, description="For a million tokens that the model reads.")
+    output: Amount = Field(0, description="For a million tokens that it writes.")
 
 
 class PriceSettings(ConfigSection):

@@ -1,5 +1,1 @@
 """The server around the pages: middleware, routes, API, and the start and end of the process, as st.App takes them."""
-
-from flowground.web.app import Web
-
-__all__ = ["Web"]

@@ -14,13 +14,12 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowground.app.runtime import Runtime
-from flowground.core.caller import Caller, PageHeader
+from flowground.core.caller import PageHeader
 from flowground.core.errors import NotSignedIn, StoreUnavailable
 from flowground.ui.shims.page_messages import LONGEST_QUERY
 from flowground.web import refusal
@@ -151,14 +150,18 @@ class Edge:
             # Accepted without a caller, to show the error: after a rejected socket the page only shows "reconnecting".
             caller, outage = None, error
         if is_chat:
-            known = caller or outage or NotSignedIn("Sign in first.")
-            await sockets.serve_chat(scope, receive, send, caller=known)
+            refused = outage or NotSignedIn("Sign in first.")
+            await sockets.serve_chat(scope, receive, send, caller=caller or refused)
             return
         added = {PageHeader.BROWSER: sent.visitor.encode(), PageHeader.ADDRESS: name_address(scope).encode()}
         if outage is not None:
             added = {PageHeader.OUTAGE: outage.message.encode("ascii", "replace")}
         elif caller is not None:
-            added |= {PageHeader.CALLER: _write_header(caller), PageHeader.PAGE: name_page_owner(caller, sent.visitor)}
+            known = asdict(caller) | {"flows": None}  # a token's scope; tokens do not open pages
+            added |= {
+                PageHeader.CALLER: json.dumps(known).encode("ascii"),
+                PageHeader.PAGE: name_page_owner(caller, sent.visitor),
+            }
         if flow is not None:
             added[PageHeader.FLOW] = flow.encode()
         inner = {**inner, "headers": _add_page_headers(headers, added, origin or "")}
@@ -175,12 +178,6 @@ def _add_page_headers(headers: RawHeaders, added: Mapping[PageHeader, bytes], or
     host = urlsplit(origin).netloc.encode()
     others = [(name, host if name == b"host" else value) for name, value in headers]
     return others + [(name.encode(), value) for name, value in added.items()]
-
-
-def _write_header(caller: Caller) -> bytes:
-    known: dict[str, Any] = asdict(caller)
-    known.pop("flows")  # a token's scope; tokens do not open pages
-    return json.dumps(known).encode("ascii")
 
 
 def add_headers(send: Send, *, is_for_api: bool, is_secure: bool) -> Send:

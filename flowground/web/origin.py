@@ -158,7 +158,8 @@ def is_from_this_computer(scope: Scope) -> bool:
         and _is_loopback(str(peer[0]))
         and len(hosts) == 1
         and _is_loopback(_read_host_name(hosts[0]))
-        and not _was_forwarded(headers.keys())
+        # Cut before the cache: a name may have 64 kB, and the listed ones are shorter than this.
+        and not any(_is_trace(name[:48]) for name in headers)
     )
 
 
@@ -208,11 +209,6 @@ def is_https(scope: Scope, public_url: str | None) -> bool:
 def _is_place(host: bytes, url: str) -> bool:
     """Whether this Host is that of the https address `url`; cached, since parsing takes 13 µs of every run."""
     return _read_host_port(f"https://{host.decode('latin-1')}") == _read_host_port(url)
-
-
-def _was_forwarded(names: Iterable[str]) -> bool:
-    # Cut before the cache: a name may have 64 kB, and the listed ones are shorter than this.
-    return any(_is_trace(name[:48]) for name in names)
 
 
 @lru_cache(maxsize=1_024)

@@ -36,8 +36,6 @@ API_KEY = "flowground.api_key"
 """Key of a scope for the `?x-api-key=` of a request; the last one counts, as of any query parameter."""
 _MOST_FIELDS = 1_000
 """Most fields of a query; further ones are dropped. Parsing thirty thousand takes 50 ms."""
-_OTHERS_CODE = ("oauth2callback",)
-"""Addresses whose `code` is not the owner's."""
 
 
 def is_api(path: str) -> bool:
@@ -103,9 +101,7 @@ def hide_secrets(scope: Scope) -> None:
         match unquote_plus(name.decode("latin-1")).strip().lower():
             case "x-api-key":
                 scope[API_KEY] = unquote_plus(value.decode("latin-1"))
-            case "invitation" | "reset":
-                pass
-            case "code" if not scope["path"].endswith(_OTHERS_CODE):
+            case "invitation" | "reset" | "code":
                 pass
             case _:
                 kept.append(part)

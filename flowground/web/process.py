@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from flowground.app.runtime import Runtime
@@ -24,6 +25,8 @@ _MMAP_BYTES = 262_144
 """Pieces of memory from this many bytes on are returned to the system when they are freed."""
 _MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of glibc's malloc.h. Without a fixed value glibc raises it up to 32 MB."""
+_NO_GLIBC = (AttributeError, OSError, TypeError)
+"""What is raised without glibc; TypeError on Windows."""
 _ENDED_PAGES = 32
 """Ended pages after which returning memory is worth the effort."""
 _QUIET_SECONDS = 15.0
@@ -65,8 +68,8 @@ def allow_open_files() -> int:
 
 def enable_malloc_trim() -> None:
     """Makes malloc return large freed pieces to the system; does nothing without glibc."""
-    with suppress(AttributeError, OSError):
-        _load_libc().mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
+    with suppress(*_NO_GLIBC):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
 
 
 class MemoryTrimmer:
@@ -103,14 +106,8 @@ class MemoryTrimmer:
 
 
 def _trim() -> None:
-    with suppress(AttributeError, OSError):
-        _load_libc().malloc_trim(0)
-
-
-def _load_libc() -> ctypes.CDLL:
-    if sys.platform == "win32":
-        raise OSError("no libc")
-    return ctypes.CDLL(None)
+    with suppress(*_NO_GLIBC):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def escape_log_lines() -> Callable[[], None]:
@@ -165,9 +162,8 @@ class Ending:
         self._grace = grace
         self._loop = asyncio.get_running_loop()
         self._stopping: asyncio.Task[None] | None = None
-        self._server = server
         if server is not None:
-            server.take_signals(self._end_by, cut_after=_CUT_SECONDS)
+            server.take_signals(partial(self._end_by, server), cut_after=_CUT_SECONDS)
 
     async def finish(self) -> None:
         """Waits until runs are stopped; without a signal, running answers get their grace now."""
@@ -176,10 +172,8 @@ class Ending:
         while (stopping := self._stopping) is not None and not stopping.done():
             await asyncio.wait({stopping})
 
-    def _end_by(self, number: int) -> None:
+    def _end_by(self, server: UvicornServer, number: int) -> None:
         """The first signal begins the grace, the second ends it."""
-        server = self._server
-        assert server is not None  # noqa: S101 - without a server no signal is taken over
         server.stop_listening()
         stopping = self._stop(self._grace if self._stopping is None else 0)
         stopping.add_done_callback(lambda _: server.end(number))
