@@ -131,7 +131,7 @@ SOMEWHERE = [
         ({"url_input": "https://api.example.com/${ChatInput}"}, "and `name: ${ChatInput}` beside it"),
         ({"url_input": "https://api.example.com/{place}"}, "Nobody gives the variable `{place}`"),
         ({"url_input": "https://api.example.com/", "cty": "a"}, "`cty` is no field and no variable here"),
-        ({"url_input": "https://api.example.com/{timeout}"}, "`timeout` is a field of this component"),
+        ({"url_input": "https://api.example.com/{timeout}"}, "`timeout` is a field of the component"),
         ({"headers": {"Host": "evil.example"}}, "The header `Host` cannot be set"),
         ({"headers": {"X-A": "a\r\nX-B: b"}}, "characters that no header has"),
         ({"headers": {"X-A": "${env:NO_SUCH_KEY}"}}, "NO_SUCH_KEY is not set"),

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
@@ -90,15 +91,9 @@ class Agent(ToolComponent, AsksModel):
     )
     max_tokens: int | None = declare(None, "Max Tokens", "The longest single answer, in tokens.", ge=1, le=1_000_000)
     output_schema: dict[str, Any] | list[dict[str, Any]] | None = declare(
-        None,
-        "Output Schema",
-        "The schema of the answer as data, as in a Structured Output.",
-        fixed=True,
-        kind="data",
+        None, "Output Schema", "The schema of the answer as data, as in a Structured Output.", fixed=True, kind="data"
     )
 
-    _schema: dict[str, Any] | None = PrivateAttr(None)
-    _wrong_schema: str | None = PrivateAttr(None)
     _uses: tuple[ToolUse, ...] = PrivateAttr(())
     _wrong: str | None = PrivateAttr(None)
 
@@ -109,35 +104,31 @@ class Agent(ToolComponent, AsksModel):
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
             self._wrong = f"`{'.'.join(map(str, detail['loc']))}`: {detail['msg']}"
-        if self.output_schema is not None:
-            schema, wrong = read_schema(self.output_schema)
-            self._schema, self._wrong_schema = schema, find_schema_mistake(schema, wrong)
 
     @property
     def uses(self) -> tuple[ToolUse, ...]:
         """The validated entries of `tools`."""
         return self._uses
 
-    @property
+    @cached_property
     def schema_of_answer(self) -> dict[str, Any] | None:
         """The JSON Schema of the answer as data; None where no output needs it."""
-        return self._schema
+        return None if self.output_schema is None else read_schema(self.output_schema)[0]
 
     def list_outputs(self) -> Mapping[str, ValueKind]:
-        return self.outputs if self._schema is None else {**self.outputs, _DATA: "data"}
+        return self.outputs if self.output_schema is None else {**self.outputs, _DATA: "data"}
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """Wrong entries of `tools`, and a wrong schema."""
-        if self._wrong_schema:
-            yield Mistake("output_schema", self._wrong_schema)
+        if self.output_schema is not None and (wrong := find_schema_mistake(self.output_schema)):
+            yield Mistake("output_schema", wrong)
         if self._wrong:
             yield Mistake(
                 "tools", f"An entry of `tools` is an id, or `{{use: ID, name: …, description: …}}`: {self._wrong}."
             )
 
     async def run(self, context: Context) -> Output:
-        work = _AgentRun(self, context)
-        return await work.run()
+        return await _AgentRun(self, context).run()
 
 
 class _AgentRun:

@@ -5,12 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from flowground.components.base import Context, Mistake, Output, TakesTexts, ToolComponent, declare
-from flowground.components.template import (
-    LONGEST_TEMPLATE,
-    RecordTemplate,
-    find_template_mistakes,
-    parse_template,
-)
+from flowground.components.template import LONGEST_TEMPLATE, RecordTemplate, find_template_mistakes, parse_template
 from flowground.core.errors import ComponentFailed, FlowgroundError, RunError, RunOverBudget
 from flowground.core.messages import Usage, sum_usage
 from flowground.core.values import LONGEST, Record, ValueKind, measure, write_text
@@ -33,12 +28,7 @@ class RunFlow(ToolComponent, TakesTexts):
     calls_out: ClassVar[bool] = True
     streams: ClassVar[bool] = True
 
-    flow: str = declare(
-        ...,
-        "Flow",
-        "The other flow's id or endpoint name.",
-        fixed=True,
-    )
+    flow: str = declare(..., "Flow", "The other flow's id or endpoint name.", fixed=True)
     input_value: str = declare(
         "", "Input", "The message to that flow, usually a reference.", multiline=True, model_may_set=True
     )
@@ -75,12 +65,7 @@ class ForEach(TakesTexts):
     calls_out: ClassVar[bool] = True
 
     data: list[Any] = declare(..., "Data", "Records or a list, usually a reference.", kind="data")
-    flow: str = declare(
-        ...,
-        "Flow",
-        "The id or endpoint name of the flow that is run for each.",
-        fixed=True,
-    )
+    flow: str = declare(..., "Flow", "The id or endpoint name of the flow that is run for each.", fixed=True)
     input_value: str = declare(
         "{text}",
         "Input",
@@ -91,9 +76,7 @@ class ForEach(TakesTexts):
         max_length=LONGEST_TEMPLATE,
     )
     output_column_name: str = declare(
-        "text",
-        "Output Column Name",
-        "The answer's name in its record. Empty: the answer replaces the record.",
+        "text", "Output Column Name", "The answer's name in its record. Empty: the answer replaces the record."
     )
     parallel: int = declare(4, "Parallel", "How many run at once.", ge=1, le=64)
 

@@ -99,11 +99,7 @@ class Retrieve(VariablesTool):
         if not self.search_query.strip():
             return Output({"search_results": [], "passages": ""})
         found = await context.look_up(
-            self.knowledge,
-            self.search_query,
-            top_k=self.top_k,
-            threshold=self.threshold,
-            filters=self.fill_filters(),
+            self.knowledge, self.search_query, top_k=self.top_k, threshold=self.threshold, filters=self.fill_filters()
         )
         passages = "\n\n".join(f"{write_source(_read_passage(record))}\n{record['text']}" for record in found.records)
         return Output({"search_results": found.records, "passages": passages}, note=found.note)

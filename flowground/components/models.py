@@ -5,9 +5,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowground.components.base import NO_PORT, PORT_MARKS, AsksModel, Component, Context, Mistake, Output, declare
 from flowground.components.schemas import find_misfit, find_wrong_schema
@@ -131,11 +132,7 @@ class JsonAnswer:
 
 
 async def ask_for_json(
-    context: Context,
-    model: str | None,
-    messages: tuple[Message, ...],
-    schema: Mapping[str, Any],
-    **options: float,
+    context: Context, model: str | None, messages: tuple[Message, ...], schema: Mapping[str, Any], **options: float
 ) -> JsonAnswer:
     """A JSON object, after at most one round of repair. A server that refuses schemas gets the schema in the prompt."""
     provider, name = context.models.resolve(model)
@@ -209,8 +206,9 @@ def read_schema(given: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple
     return (dict(given), None) if isinstance(given, Mapping) else read_rows(given)
 
 
-def find_schema_mistake(schema: Mapping[str, Any], wrong: str | None) -> str | None:
-    """Why the schema does not describe an object, as a sentence; None where it does."""
+def find_schema_mistake(given: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str | None:
+    """Why a schema or rows do not describe an object, as a sentence; None where they do."""
+    schema, wrong = read_schema(given)
     if says := wrong or find_wrong_schema(schema):
         return f"`output_schema` is no schema: {says}"
     if schema.get("type") != "object" or not schema.get("properties"):
@@ -241,16 +239,14 @@ class StructuredOutput(AsksModel):
     )
     max_tokens: int | None = declare(None, "Max Tokens", "The longest answer, in tokens.", ge=1, le=1_000_000)
 
-    _schema: dict[str, Any] = PrivateAttr()
-    _wrong: str | None = PrivateAttr(None)
-
-    def model_post_init(self, context: Any) -> None:  # noqa: ARG002 - pydantic's argument
-        self._schema, self._wrong = read_schema(self.output_schema)
-        if self.schema_name:
-            self._schema["title"] = self.schema_name
+    @cached_property
+    def schema_of_answer(self) -> dict[str, Any]:
+        """The JSON Schema of the answer."""
+        schema, _ = read_schema(self.output_schema)
+        return schema | ({"title": self.schema_name} if self.schema_name else {})
 
     def list_outputs(self) -> Mapping[str, ValueKind]:
-        properties = self._schema.get("properties")
+        properties = self.schema_of_answer.get("properties")
         if not isinstance(properties, Mapping):
             return self.outputs
         return {**self.outputs, **{name: _find_kind(part) for name, part in properties.items() if name != _WHOLE}}
@@ -265,11 +261,11 @@ class StructuredOutput(AsksModel):
 
     @property
     def may_leave_outputs(self) -> bool:
-        return not set(self._schema.get("required", ())) >= set(self.list_outputs()) - {_WHOLE}
+        return not set(self.schema_of_answer.get("required", ())) >= set(self.list_outputs()) - {_WHOLE}
 
     def list_mistakes(self) -> Iterator[Mistake]:
         """A wrong schema, or properties that cannot be outputs."""
-        if says := find_schema_mistake(self._schema, self._wrong):
+        if says := find_schema_mistake(self.output_schema):
             yield Mistake("output_schema", says)
         for name in self.list_outputs():
             if not name or set(name) & PORT_MARKS:
@@ -279,10 +275,10 @@ class StructuredOutput(AsksModel):
         provider, model = context.models.resolve(self.model)
         shown = self.system_prompt, self.input_value, self.files
         asked, unseen = await show_files(
-            context, provider.takes(model), *shown, max_tokens=self.max_tokens, schema=self._schema
+            context, provider.takes(model), *shown, max_tokens=self.max_tokens, schema=self.schema_of_answer
         )
         options = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
-        answer = await ask_for_json(context, self.model, asked, self._schema, **options)
+        answer = await ask_for_json(context, self.model, asked, self.schema_of_answer, **options)
         return Output(self.spread(answer.require()), answer.model, answer.usage, unseen=unseen)
 
 

@@ -9,12 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.schemas import read_json_text
-from flowground.components.template import (
-    LONGEST_TEMPLATE,
-    RecordTemplate,
-    find_template_mistakes,
-    parse_template,
-)
+from flowground.components.template import LONGEST_TEMPLATE, RecordTemplate, find_template_mistakes, parse_template
 from flowground.core.errors import RunError
 from flowground.core.values import LONGEST, MOST_RECORDS, Record, ValueKind, check_length, measure, write_text
 from flowground.core.words import list_names, show
@@ -288,10 +283,7 @@ class TypeConverter(Component):
 
     input_data: str = declare(..., "Input", "The text, usually a reference.", multiline=True)
     output_type: Literal["Message", "JSON", "Table"] = declare(
-        "JSON",
-        "Output Type",
-        "The one output: `JSON` data, `Table` records, `Message` the text itself.",
-        fixed=True,
+        "JSON", "Output Type", "The one output: `JSON` data, `Table` records, `Message` the text itself.", fixed=True
     )
     auto_parse: bool = declare(True, "Auto Parse", "False: the JSON is not read; the text is the `text` of one object.")
 

@@ -100,11 +100,7 @@ class SmartRouter(AsksModel):
 
     input_text: str = declare(..., "Input", "The text that is routed, usually a reference.", multiline=True)
     routes: dict[str, str] = declare(
-        ...,
-        "Routes",
-        "Each route's name, and what belongs there.",
-        fixed=True,
-        kind="data",
+        ..., "Routes", "Each route's name, and what belongs there.", fixed=True, kind="data"
     )
     custom_prompt: str = declare("", "Additional Instructions", "Further instructions for the model.", multiline=True)
     default_route: str | None = declare(

@@ -112,9 +112,10 @@ def parse_template(source: str) -> Template:
 
     Parsing stops after `MOST_VARIABLES` and one more: `find_template_mistakes` reports that.
     """
-    return _parse_short(source) if len(source) <= _SHORT else _parse(source)
+    return (_parse if len(source) <= _SHORT else _parse.__wrapped__)(source)
 
 
+@lru_cache(128)
 def _parse(source: str) -> Template:
     parts: list[str | Variable] = []
     end = 0
@@ -126,11 +127,6 @@ def _parse(source: str) -> Template:
     if plain := source[end:]:
         parts.append(_unescape(plain))
     return Template(tuple(parts))
-
-
-@lru_cache(128)
-def _parse_short(source: str) -> Template:
-    return _parse(source)
 
 
 def find_template_mistakes(template: str, field: str) -> Iterator[Mistake]:

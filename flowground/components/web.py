@@ -73,11 +73,7 @@ class APIRequest(VariablesTool):
         "GET", "Method", "All but GET and HEAD count as writing.", protected=True, literal=True
     )
     headers: dict[str, str] = declare(
-        {},
-        "Headers",
-        "Keys belong here: `{authorization: Bearer ${env:WEATHER_KEY}}`.",
-        secret=True,
-        fixed=True,
+        {}, "Headers", "Keys belong here: `{authorization: Bearer ${env:WEATHER_KEY}}`.", secret=True, fixed=True
     )
     query_params: dict[str, str | int | float | bool] = declare(
         {}, "Query Parameters", "Added to the address.", protected=True, literal=True

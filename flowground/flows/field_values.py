@@ -17,16 +17,8 @@ from flowground.core.caller import Caller, Right
 from flowground.core.errors import RunError
 from flowground.core.values import write_text
 from flowground.core.words import cut, find_nearest, list_names, show
-from flowground.flows.fields import (
-    FieldPolicy,
-    FieldType,
-    compile_component,
-    find_message_kind,
-    is_asked,
-    list_types,
-)
-from flowground.flows.flow import Flow
-from flowground.flows.graph import Reference, Text
+from flowground.flows.fields import FieldPolicy, FieldType, compile_component, find_message_kind, is_asked, list_types
+from flowground.flows.graph import FlowParts, Reference
 
 _NAMED = 10
 """The most parts of a text with references that are searched for what fills the field."""
@@ -64,41 +56,32 @@ class FlowPolicy:
     caller sent, and are alike for fields that do not exist, are protected or are connected.
     """
 
-    def __init__(
-        self,
-        flow: Flow,
-        components: Mapping[str, Component],
-        connections: Mapping[str, Mapping[str, Text]],
-        titles: Mapping[str, str],
-    ) -> None:
+    def __init__(self, parts: FlowParts, titles: Mapping[str, str]) -> None:
         """`api.overridable` has been checked before; the last of two entries for one field counts."""
-        listed = flow.api.overridable
+        listed = parts.flow.api.overridable
         entries = {entry.field: entry for entry in listed or ()}
         self.opened = None if listed is None else tuple(entries)
-        self._owners = flow.owners
+        self._owners = parts.flow.owners
         self.fields: Mapping[str, Mapping[str, FieldPolicy]] = {
-            name: compile_component(flow, name, component, connections.get(name, {}), entries)
-            for name, component in components.items()
+            name: compile_component(parts, name, entries) for name in parts.components
         }
-        self.inputs = tuple(
-            (components[name].input_kind, self.fields[name][key])
-            for name, _, key in (entry.partition(".") for entry in entries)
-            if key == INPUT
-        )
+        places = (entry.partition(".") for entry in entries)
+        opened = [self.fields[name][key] for name, _, key in places]
+        kinds = {name: type(component) for name, component in parts.components.items()}
+        self.inputs = tuple((kinds[one.component].input_kind, one) for one in opened if one.name == INPUT)
         """Opened fields that a request's message fills, each with the kind of input that its component takes."""
         self._titles = titles
-        self._kinds = {*map(type, components.values())}
+        self._kinds = {*kinds.values()}
         message = find_message_kind(self._kinds)
         self.asked = tuple(
-            self.fields[name][key]
-            for entry in entries.values()
-            for name, _, key in (entry.field.partition("."),)
-            if is_asked(entry, type(components[name]), message=message)
+            field
+            for field, entry in zip(opened, entries.values(), strict=True)
+            if is_asked(entry, kinds[field.component], message=message)
         )
         """The opened fields that the playground asks people for, in the author's order."""
         self.required = tuple(field for field in self.asked if field.is_required)
         """The asked fields that must have a value before a run begins."""
-        self._listed = {key.partition(".")[0] for key in entries}
+        self._listed = {field.component for field in opened}
 
     @cached_property
     def holders(self) -> Mapping[str, Sequence[str]]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from flowground.components.base import INPUT, Component
 from flowground.core.values import ValueKind
 from flowground.core.words import Schema, describe_kind, list_names, show
-from flowground.flows.flow import Flow, Overridable
+from flowground.flows.flow import Overridable
 from flowground.flows.graph import FlowParts, Text
 
 SMALLEST_STEP = 0.01
@@ -191,12 +191,11 @@ class FieldPolicy(NamedTuple):  # made for each field of each flow: a frozen dat
         return self.min <= self.value <= self.max and not (self.type.is_whole and self.max - self.min > _SLIDER_STEPS)
 
 
-def compile_component(
-    flow: Flow, name: str, component: Component, texts: Mapping[str, Text], entries: Mapping[str, Overridable]
-) -> dict[str, FieldPolicy]:
+def compile_component(parts: FlowParts, name: str, entries: Mapping[str, Overridable]) -> dict[str, FieldPolicy]:
     """The policies of the component's fields: declared ones in the type's order, then variables. `entries` are those of
     `api.overridable`.
     """
+    flow, component, texts = parts.flow, parts.components[name], parts.connections.get(name, {})
     compiled = {}
     variables = (read_variable(variable) for variable in component.model_extra or ())
     for field in (*list_types(type(component)).values(), *variables):

@@ -65,8 +65,7 @@ class Expectation(Section):
         None, alias="schema", description="The JSON Schema that the answer fits, which is JSON."
     )
     fails: ExpectedTexts = Field(
-        (),
-        description="Texts that stand in the reason why the turn fails, all of them. Left out: it does not fail.",
+        (), description="Texts that stand in the reason why the turn fails, all of them. Left out: it does not fail."
     )
     takes: ExpectedTexts = Field((), description="Components that run, by id; of inner flows: `flow.Component`.")
     skips: ExpectedTexts = Field((), description="Components that do not run, by id; of inner flows: in no run of it.")
@@ -165,14 +164,11 @@ class ChatSection(Section):
         "none when left out.",
     )
     file_bytes: int | None = Field(
-        None,
-        ge=1,
-        description="Largest file of a message, in bytes; config.yaml bounds it too.",
+        None, ge=1, description="Largest file of a message, in bytes; config.yaml bounds it too."
     )
     starters: tuple[ShortText, ...] = Field((), max_length=12, description="Messages to begin with, one click each.")
     show_tools: bool = Field(
-        False,
-        description="Whether everybody sees the arguments and results of tools; else only authors do.",
+        False, description="Whether everybody sees the arguments and results of tools; else only authors do."
     )
 
     show_sources: bool = Field(
@@ -198,8 +194,7 @@ class Overridable(Section):
         None, min_length=1, description="The only values a caller may give."
     )
     ask: bool | None = Field(
-        None,
-        description="Whether the playground asks people for it; left out: only for the text of a Text Input.",
+        None, description="Whether the playground asks people for it; left out: only for the text of a Text Input."
     )
     required: bool = Field(
         False, description="Whether no run begins while it is empty; only of what the playground asks for."

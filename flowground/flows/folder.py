@@ -195,9 +195,12 @@ class Catalogue:
 
     async def read_text(self, file: str) -> str | None:
         """The present text of a file in the folder, with "�" for bytes that are not UTF-8; None where it cannot be
-        read.
+        read, or is over the limit.
         """
-        return await asyncio.to_thread(_read_start, self.folder / file) if file in self._files else None
+        with suppress(OSError, FlowError):
+            if file in self._files:
+                return (await self.read_bytes(file)).decode("utf-8", "replace").removeprefix("\ufeff")
+        return None
 
     async def read_bytes(self, file: str) -> bytes:
         """The bytes of a file in the folder. Raises OSError, and FlowError for a file over the limit."""
@@ -418,15 +421,6 @@ def _read_content(path: Path) -> bytes:
         if size > MOST_BYTES:
             raise FlowError([describe_size(path.name, size)])
         return file.read(MOST_BYTES + 1)
-
-
-def _read_start(path: Path) -> str | None:
-    """The text of a file up to the size limit; None where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MOST_BYTES).decode("utf-8", "replace").removeprefix("\ufeff")
-    except OSError:
-        return None
 
 
 def _find_conflict(wired: WiredFlow, taken: Mapping[str, str]) -> FlowError | None:

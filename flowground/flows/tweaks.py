@@ -159,8 +159,7 @@ def drop_secrets(wired: WiredFlow, values: FieldValues) -> FieldValues:
 def write_link(values: FieldValues) -> str:
     """The overrides encoded for a link. Raises InvalidRequest where they are too long for an address."""
     plain = json.dumps(values, default=dict, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    packing = zlib.compressobj(9, zlib.DEFLATED, _RAW)
-    packed = packing.compress(plain.encode(errors="replace")) + packing.flush()
+    packed = zlib.compress(plain.encode(errors="replace"), 9, _RAW)
     word = base64.urlsafe_b64encode(packed).decode().rstrip("=")
     if len(word) > LONGEST_LINK:
         raise InvalidRequest("These overrides are too long for a link.", hint="Copy the code instead.")

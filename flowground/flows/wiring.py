@@ -4,8 +4,10 @@ It also finds what likely is a mistake although the flow loads: branches that ne
 fallbacks of components that may fail without ending the run.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from flowground.components import COMPONENTS
@@ -20,7 +22,6 @@ from flowground.flows.field_values import FlowPolicy
 from flowground.flows.fields import check_overridable, find_type
 from flowground.flows.flow import WHEN, ComponentSpec, Flow
 from flowground.flows.graph import FlowParts, Reference, Text, find_circle, run_order
-from flowground.flows.references import check_references, split_references
 from flowground.flows.tested import check_tests
 from flowground.flows.tools import Tools, WiredTool, find_tool_names, list_arguments
 from flowground.flows.wired_component import Servers as Servers
@@ -93,8 +94,6 @@ class WiredFlow:
     @property
     def asks_people(self) -> bool:
         """Whether an agent of this flow, or of a flow that it runs, may ask a person to allow a call."""
-        if not self.tools and not self.inner_flows:
-            return False
         flows = (self, *self.inner_flows.values())
         return any(tool.confirms for wired in flows for tools in wired.tools.values() for tool in tools)
 
@@ -149,7 +148,7 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
     connections = {name: texts for name, (_, texts) in made.items() if texts}
     components = {name: component for name, (component, _) in made.items() if component is not None}
     parts = FlowParts(flow, kinds, components, connections, problems)
-    refers_to = check_references(parts)
+    refers_to = _check_references(parts)
     used = frozenset(name for names in refers_to.values() for name in names)
     tools = Tools(parts, used).wire()
     waits_for = _find_waits(refers_to, tools, used)
@@ -194,7 +193,7 @@ def wire(flow: Flow, *, types: Mapping[str, type[Component]] = COMPONENTS, serve
         runs=tuple(dict.fromkeys(name for component in components.values() for name in component.list_flows())),
         tools=tools,
         version=flow.version,
-        policy=FlowPolicy(flow, components, connections, names),
+        policy=FlowPolicy(parts, names),
     )
 
 
@@ -206,6 +205,13 @@ def find_types(wired: WiredFlow) -> tuple[InputType, OutputType]:
         "text" if "text" in takes and "chat" not in takes else "chat",
         "text" if "text" in gives and "chat" not in gives else "chat",
     )
+
+
+def split_references(texts: Mapping[str, Text]) -> tuple[Sequence[Reference], Sequence[Reference]]:
+    """The references in a component's fields, and those in its `step.when`: the component runs where both allow it."""
+    when = texts.get(WHEN)
+    fields = [part for field, text in texts.items() if field != WHEN for part in text.references]
+    return fields, when.references if when else ()
 
 
 @dataclass(slots=True)
@@ -297,22 +303,14 @@ def _read_fallback(spec: ComponentSpec, component: Component, problems: Problems
     fallback = spec.step.fallback
     if isinstance(fallback, str) and "${" in fallback:
         problems.add(place.value, "`step.fallback` is written in the file: no reference can fill it", value=fallback)
-    try:
-        return _convert(fallback, kind)
-    except RunError:
-        says = f"`step.fallback` of {spec.type} is {_WORDS[kind]}, not {show(fallback)}"
-        problems.add(place.value, says, value=fallback if isinstance(fallback, str) else None)
-        return _EMPTY[kind]
-
-
-def _convert(value: Any, kind: ValueKind) -> Value:
-    """The value in a file, converted to this kind. Raises RunError where that is impossible."""
-    source: ValueKind = "text" if isinstance(value, str) else "data"
-    if source == kind or (source == "text" and kind == "data"):
-        return value
-    if kind == "text" or explain_mismatch(source, kind):
-        raise RunError("Another kind of value is wanted.")
-    return convert(value, source, kind)
+    if kind == "data" or (kind == "text" and isinstance(fallback, str)):
+        return fallback
+    with suppress(RunError):
+        if kind == "records":
+            return convert(fallback, "text" if isinstance(fallback, str) else "data", kind)
+    says = f"`step.fallback` of {spec.type} is {_WORDS[kind]}, not {show(fallback)}"
+    problems.add(place.value, says, value=fallback if isinstance(fallback, str) else None)
+    return _EMPTY[kind]
 
 
 def _wire_components(
@@ -367,6 +365,49 @@ def _find_waits(
         return refers_to[name].union(*(find(tool, seen | {tool}) for tool in inner))
 
     return {name: find(name, frozenset((name,))) for name in refers_to if name not in called}
+
+
+def _check_references(parts: FlowParts) -> dict[str, frozenset[str]]:
+    """The components that each component refers to; notes wrong references."""
+    return {name: frozenset(_check_component(parts, name)) for name in parts.flow.components}
+
+
+def _check_component(parts: FlowParts, name: str) -> Iterator[str]:
+    """The components that the fields of this one wait for."""
+    known, spec = parts.flow.components, parts.flow.components[name]
+    for key, text in parts.connections.get(name, {}).items():
+        kind = find_type(parts.kinds[name], key)
+        wanted = kind.wants if kind is not None and text.sources else "text"
+        for reference in text.references:
+            note = partial(_note_reference, parts, name, key, reference)
+            if reference.component not in known:
+                says, otherwise = f"`{reference}` names no component of this flow", "; a plain `${` is written `$${`"
+                note(says, value=reference.component, choices=known, otherwise=otherwise)
+                continue
+            yield reference.component
+            if reference.component in parts.kinds:
+                _check_reference(parts, reference, wanted, f"`{key}` of {spec.type}", note)
+
+
+def _check_reference(
+    parts: FlowParts, reference: Reference, wanted: ValueKind, target: str, note: Callable[..., None]
+) -> None:
+    name, port = reference.component, reference.output
+    source = parts.components.get(name)
+    ports = source.list_outputs() if source else parts.kinds[name].outputs
+    if port is not None and port not in ports:
+        says = f"`{name}` ({parts.flow.components[name].type}) has no output {port!r}"
+        note(says, value=port, choices=ports, otherwise=f"; it has {', '.join(ports)}")
+    elif source and port is None and source.branches:
+        names = " or ".join(f"`${{{name}.{each}}}`" for each in ports)
+        note(f"`{name}` gives one of its outputs: say which, {names}")
+    elif source and (why := explain_mismatch(given := ports[port or next(iter(ports))], wanted)):
+        note(f"`{reference}` is {given}, and {target} takes {wanted}: {why}")
+
+
+def _note_reference(parts: FlowParts, name: str, key: str, reference: Reference, says: str, **more: Any) -> None:
+    at = parts.flow.components[name].find_place(key, reference.offset)
+    parts.problems.add(at, says, **{"value": str(reference), **more})
 
 
 def _check_outputs(parts: FlowParts) -> None:

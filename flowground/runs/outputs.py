@@ -21,9 +21,8 @@ from flowground.flows.field_values import change_component, describe_misfit, fin
 from flowground.flows.fields import find_type, read_variable
 from flowground.flows.flow import WHEN
 from flowground.flows.graph import Reference, Text
-from flowground.flows.references import split_references
 from flowground.flows.tools import WiredTool
-from flowground.flows.wiring import WiredFlow
+from flowground.flows.wiring import WiredFlow, split_references
 
 LONGEST_RESULT = 20_000
 """Characters of a tool's result that a model is shown."""

@@ -90,8 +90,7 @@ class OutgoingSettings(ConfigSection):
         "every public one; through a proxy, none.",
     )
     private_networks: tuple[str, ...] = Field(
-        (),
-        description="Private addresses and networks that tools may reach, like 10.1.0.0/16 or 127.0.0.1.",
+        (), description="Private addresses and networks that tools may reach, like 10.1.0.0/16 or 127.0.0.1."
     )
     seconds: float = Field(30, gt=0, le=600, description="Longest call of a tool, redirects and answer included.")
 
@@ -226,12 +225,10 @@ class McpServerEntry(ConfigSection):
     """One MCP server: a program of this computer (`command`), or one that answers elsewhere (`url`)."""
 
     command: tuple[str, ...] = Field(
-        (),
-        description="Program and arguments, without a shell. It runs while this process does, with its rights.",
+        (), description="Program and arguments, without a shell. It runs while this process does, with its rights."
     )
     environment: dict[str, SecretStr] = Field(
-        default_factory=dict,
-        description="Its environment variables, beside HOME, LOGNAME, PATH, SHELL, TERM and USER.",
+        default_factory=dict, description="Its environment variables, beside HOME, LOGNAME, PATH, SHELL, TERM and USER."
     )
     folder: Path = Field(Path(), description="Where the program runs; the config file's folder when left out.")
     url: Annotated[str, check_http_address("https://tools.example.com/mcp")] | None = Field(
