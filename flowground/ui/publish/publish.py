@@ -258,10 +258,8 @@ def render_audience_names(caller: Caller, wired: WiredFlow, draft: Sharing) -> t
     people_field = _Field("People", "name or address", f"sharing:people:{wired.id}", nobody, find, name)
     find, name = partial(_find_groups, caller), partial(_name_groups, caller)
     group_field = _Field("Groups", "name", f"sharing:groups:{wired.id}", "No group by that name.", find, name)
-    if (
-        not any(field.find("", limit=1)[1] for field in (people_field, group_field))
-        and not draft.members | draft.groups
-    ):
+    has_any = any(field.find("", limit=1)[1] for field in (people_field, group_field))
+    if not (has_any or draft.members or draft.groups):
         st.caption("There is nobody to choose yet: authors and admins open every flow.")
     return _render_field(people_field, draft.members), _render_field(group_field, draft.groups)
 
@@ -399,7 +397,11 @@ def render_preview(caller: Caller, address: str) -> None:
         raise
     except FlowgroundError:
         return
-    _render_banner(who, is_open=seen == "opens")
+    note = "What you write is kept among your own chats." if seen == "opens" else "They do not get in."
+    with st.container(border=True, key="preview", gap="xsmall"):
+        st.markdown(f":material/visibility: **Preview** as {_PREVIEW_NAMES[who]}. {note}")
+        end, key = parts.drop_parameter, "preview:end"
+        render_action("End preview", end, _PREVIEW_PARAMETER, key=key, icon="close", kind="secondary")
     if seen == "opens":
         return
     if seen == "nothing":
@@ -408,11 +410,3 @@ def render_preview(caller: Caller, address: str) -> None:
         text = "They see the sign-in form here. They learn nothing about the flow, not even that it exists."
         opening.render_notice("Sign in", text)
     raise StopException
-
-
-def _render_banner(who: str, *, is_open: bool) -> None:
-    note = "What you write is kept among your own chats." if is_open else "They do not get in."
-    with st.container(border=True, key="preview", gap="xsmall"):
-        st.markdown(f":material/visibility: **Preview** as {_PREVIEW_NAMES[who]}. {note}")
-        end, key = parts.drop_parameter, "preview:end"
-        render_action("End preview", end, _PREVIEW_PARAMETER, key=key, icon="close", kind="secondary")
