@@ -17,7 +17,8 @@ from flowground.store.conversion import convert
 
 Migration = Callable[[Connection], None]
 BASELINE = "baseline"
-"""What `migrations` has of a database of this schema; earlier releases refuse it."""
+"""What `migrations` has of a database of this schema; earlier releases refuse it. Releases before 0.1.0 wrote m001 to
+m048 into both tables."""
 
 
 def a001_exclusive(connection: Connection) -> None:
