@@ -271,6 +271,6 @@ def test_what_a_model_may_set_and_what_no_reference_fills() -> None:
         "ChatInput.sender_name", "ChatOutput.sender_name",
         "LanguageModel.model", "StructuredOutput.model", "StructuredOutput.schema_name",
         "SmartRouter.model", "SmartRouter.default_route", "RunFlow.flow", "ForEach.flow", "Agent.model",
-        "Retrieve.knowledge", "APIRequest.url_input", "SQL.database", "SQL.query", "PythonFunction.function",
-        "MCP.server",
+        "Retrieve.knowledge", "APIRequest.url_input", "SQL.database", "SQL.query",
+        "PythonFunction.function", "MCP.server",
     ]  # fmt: skip

@@ -263,9 +263,6 @@ class StepSection(Section):
         return self.on_error == "continue"
 
 
-_NO_STEP = StepSection()
-
-
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
     """One component as its file has it. `fields` are raw, without `type`, `display_name` and `step`.
@@ -279,7 +276,7 @@ class ComponentSpec:
     fields: Mapping[str, Any]
     position: Position
     places: Mapping[str, SourceLocation]
-    step: StepSection = _NO_STEP
+    step: StepSection
 
     def find_place(self, field: str, offset: int) -> Position:
         """The position of a character in the text of a field or of `step.when`."""

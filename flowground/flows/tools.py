@@ -116,16 +116,20 @@ class Tools:
             fitting = [name for name, other in kinds if issubclass(other, ToolComponent) and name != agent]
             self._note(agent, f"`{use.use}` ({spec.type}) cannot be a tool", use.use, fitting)
             return ()
+        arguments = list_arguments(spec, kind)
+        if use.use in self.used and (arguments or issubclass(kind, MCP)):
+            instead = f"set its `{arguments[0].name}`, or " if arguments else ""
+            says = (
+                f"`{use.use}` is referred to, so it also runs by itself: {instead}write a second component for the tool"
+            )
+            self._note(agent, says, use.use)
         if issubclass(kind, MCP):
             return self._wire_server_tools(agent, use, spec)
-        return (self._wire_tool(agent, use, spec, kind),)
+        return (self._wire_tool(use, spec, kind, arguments),)
 
     def _wire_server_tools(self, agent: str, use: ToolUse, spec: ComponentSpec) -> Iterable[WiredTool]:
         component = self.parts.components.get(use.use)
         offered = component.list_offered() if isinstance(component, MCP) else {}
-        if use.use in self.used:
-            says = f"`{use.use}` is referred to, so it also runs by itself: write a second component for the tool"
-            self._note(agent, says, use.use)
         if len(offered) > 1 and (use.name or use.description):
             self._note(agent, f"`{use.use}` has several tools: `name` and `description` are for one", use.use)
         about = use.description or (spec.step.description if len(offered) == 1 else None)
@@ -135,14 +139,9 @@ class Tools:
                 use.use, named, (), writes=True, is_described=about is not None, offered=tool, confirm=use.confirm
             )
 
-    def _wire_tool(self, agent: str, use: ToolUse, spec: ComponentSpec, kind: type[Component]) -> WiredTool:
-        arguments = list_arguments(spec, kind)
-        if arguments and use.use in self.used:
-            says = (
-                f"`{use.use}` is referred to, so it also runs by itself: set its `{arguments[0].name}`, or write a "
-                "second component for the tool"
-            )
-            self._note(agent, says, use.use)
+    def _wire_tool(
+        self, use: ToolUse, spec: ComponentSpec, kind: type[Component], arguments: Iterable[FieldType]
+    ) -> WiredTool:
         name = use.name or re.sub(r"[^A-Za-z0-9_]", "_", use.use)[:_LONGEST_NAME]
         text = use.description or spec.step.description
         tool = ToolSpec(name, text or _read_sentence(kind), _write_parameters(arguments))
