@@ -9,7 +9,7 @@ import { build } from "esbuild";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const OUT = resolve(process.argv[2] ?? join(HERE, "../flowground/web/assets"));
 /** Modules that pages import by name, see flowground/web/assets.py. */
-const ENTRIES = ["markdown", "chat", "inside", "knowledge"].filter((name) => existsSync(join(HERE, "src", `${name}.js`)));
+const ENTRIES = ["markdown", "chat", "inside", "knowledge", "reading"].filter((name) => existsSync(join(HERE, "src", `${name}.js`)));
 const COMMON = { absWorkingDir: HERE, bundle: true, minify: true, outdir: OUT, metafile: true, write: false, legalComments: "none", logLevel: "warning", target: ["es2022"] };
 /** Of no use here: another layout engine of 1.5 MB. Diagrams that ask for it are shown as their code. */
 const LEFT_OUT = /^elkjs/;

@@ -106,7 +106,15 @@ def test_a_change_of_the_chat_renames_no_library(sources: Path, tmp_path: Path) 
         for file, text in before.items():
             file.write_bytes(text)
     assert any(name.startswith("chat-") for name in new)
-    assert {name.partition("-")[0] for name in new} <= {"chat", "inside", "knowledge", "markdown", "new", "chunk"}
+    assert {name.partition("-")[0] for name in new} <= {
+        "chat",
+        "inside",
+        "knowledge",
+        "markdown",
+        "new",
+        "reading",
+        "chunk",
+    }
     assert len(new) <= 6
 
 

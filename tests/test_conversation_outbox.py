@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from starlette.types import Message
 
-from flowground.ui.conversation.shown import Outbox, UnsentFrames
+from flowground.ui.conversation.broadcast import Outbox, UnsentFrames
 
 MOST = 64_000
 

@@ -7,19 +7,16 @@ key gets the turn of the first request, or its stored events.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from flowground.components import COMPONENTS
 from flowground.components.base import Component
 from flowground.core.caller import Caller, Owner, RunRequest
 from flowground.core.errors import FlowgroundError, UnexpectedFailure
-from flowground.core.events import (
-    Event,
-    TurnStarted,
-    fold,
-)
+from flowground.core.events import Event, TurnStarted, fold
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.journal import Journal
 from flowground.runs.repeatable_run import AnswerGone, IdempotencyKeyReused, RunInterrupted, RunUnfinished
@@ -131,11 +128,8 @@ class LiveTurn:
                     if isinstance(event, TurnStarted):
                         self.started = event
                         self.on_start(event)
-                        # Tweaks are needed no more, but for the overrides of a turn of which nothing is stored.
-                        kept = {} if event.is_kept else self.request.kept_overrides
-                        self.request = replace(
-                            self.request, session_id=event.session_id, tweaks={}, kept_overrides=kept
-                        )
+                        needless: dict[str, Any] = {"tweaks": {}, "kept_overrides": {}}
+                        self.request = replace(self.request, session_id=event.session_id, **needless)
                         self._begun.set()
         except asyncio.CancelledError:
             error = self._stop_error()
@@ -241,7 +235,10 @@ class IdempotencyCache:
         found = await self._find(idempotency_key)
         if not isinstance(found, str):
             return found
-        with self._count_waiting(found, whose):
+        if self._waiting[whose] >= _MOST_WAITING:
+            raise RunUnfinished(found)
+        self._waiting[whose] += 1
+        try:
             wait, end = _POLL_SECONDS, asyncio.get_running_loop().time() + self.seconds
             while isinstance(found, str):
                 if asyncio.get_running_loop().time() >= end:
@@ -249,6 +246,10 @@ class IdempotencyCache:
                 await asyncio.sleep(wait)
                 wait = min(1.0, 1.5 * wait)
                 found = await self._find(idempotency_key)
+        finally:
+            self._waiting[whose] -= 1
+            if not self._waiting[whose]:
+                del self._waiting[whose]
         return found
 
     async def _find(self, idempotency_key: IdempotencyKey) -> LiveTurn | ReplayedTurn | str | None:
@@ -271,19 +272,6 @@ class IdempotencyCache:
             else:
                 gone = True  # or its key was freed between the two reads
         return None
-
-    @contextmanager
-    def _count_waiting(self, run_id: str, whose: Owner) -> Iterator[None]:
-        """Counts a repeat that waits. Raises RunUnfinished where too many wait."""
-        if self._waiting[whose] >= _MOST_WAITING:
-            raise RunUnfinished(run_id)
-        self._waiting[whose] += 1
-        try:
-            yield
-        finally:
-            self._waiting[whose] -= 1
-            if not self._waiting[whose]:
-                del self._waiting[whose]
 
 
 def replay(kept: KeptRun) -> ReplayedTurn | None:

@@ -11,7 +11,7 @@ from flowground.core.errors import StoreUnavailable
 from flowground.flows.wiring import WiredFlow
 from flowground.runs.journal import Journal
 from flowground.store import Store
-from flowground.store.runs import chunks, conversations, progress, requests
+from flowground.store.runs import chunks, progress, requests
 from flowground.store.runs.records import RunRecord, StoredMessage
 
 _log = logging.getLogger(__name__)
@@ -35,13 +35,10 @@ class RunElsewhere:
     """The number of the last event that was read."""
     answers: Sequence[StoredMessage] = ()
     """Its answers as they are stored, once it has ended."""
-    sent: Sequence[str] = ()
-    """The names of the question's files, where an answer failed: its error may be about one of them."""
     task: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Done once the run has ended."""
     is_alone: bool = False
     """Whether the last look found nobody who follows it."""
-    is_waiting = False
 
     @property
     def is_done(self) -> bool:
@@ -131,13 +128,7 @@ class RunsElsewhere:
 
     async def _end(self, one: RunElsewhere) -> None:
         run = await self._store.read(progress.find_run, run_id=one.run.id)
-        answers = await self._store.read(progress.list_answers, run=run) if run else []
-        if run and any(answer.state == "failed" for answer in answers):
-            read, asked = self._store.read, conversations.find_question
-            place = {"flow_id": run.flow_id, "owner": run.owner, "session_id": run.session_id}
-            question = await read(asked, **place, message_id=answers[-1].id)
-            one.sent = [file.name for file in question.files] if question else ()
-        one.answers = answers
+        one.answers = await self._store.read(progress.list_answers, run=run) if run else ()
         del self._followed[one.run.id]
         one.task.set_result(None)
         one.journal.end()

@@ -283,7 +283,7 @@ class ActionLog:
 
     def add(self, event: ActionEvent) -> int | None:
         """Keeps the event and returns its number; None where there are too many actions already."""
-        number = find_number(event)
+        number = find_begun(event).number
         is_begin = isinstance(event, ToolCalled | ThinkingBegan)
         if len(self.found) >= MOST_ACTIONS if is_begin else number not in self.found:
             return None
@@ -314,41 +314,38 @@ class ActionLog:
 
     def _find_called(self, event: ToolReturned | ToolWaits) -> ToolCalled:
         """The call as it was kept."""
-        began = self.found[event.called.number]
-        if isinstance(began, ToolWaits | ToolReturned):
-            return began.called
-        return began if isinstance(began, ToolCalled) else event.called
+        begun = find_begun(self.found[event.called.number])
+        return begun if isinstance(begun, ToolCalled) else event.called
 
 
-def find_number(event: ActionEvent) -> int:
-    """The number of the action that the event is about."""
+def find_begun(event: ActionEvent) -> ToolCalled | ThinkingBegan:
+    """The beginning of the action that the event is about."""
     match event:
-        case ToolReturned(called=began) | ToolWaits(called=began) | ModelThought(began=began):
-            return began.number
+        case ToolReturned(called=begun) | ToolWaits(called=begun) | ModelThought(began=begun):
+            return begun
         case ToolCalled() | ThinkingBegan():
-            return event.number
+            return event
 
 
 def _end_action(event: ActionEvent) -> Action:
-    match event:
-        case ToolCalled():
-            return ToolReturned(event, "", 0, "stopped")
-        case ToolWaits(called=called):
-            return ToolReturned(called, "", 0, "stopped")
-        case ThinkingBegan():
-            return ModelThought(event, "", 0)
-        case _:
-            return event
+    if isinstance(event, ToolReturned | ModelThought):
+        return event
+    begun = find_begun(event)
+    return ToolReturned(begun, "", 0, "stopped") if isinstance(begun, ToolCalled) else ModelThought(begun, "", 0)
 
 
 @dataclass(slots=True)
 class TurnView:
     """A turn as its events so far tell it. `texts` are the streamed texts of its answers by component, `steps` the
-    components that ended, `passages` those that may be cited, by number."""
+    components that ended, `passages` those that may be cited, by number. `begun` is the component that began last, and
+    `states` has "running" or how it ended by component."""
 
     started: TurnStarted | None = None
     texts: dict[str, str] = field(default_factory=dict)
     steps: list[ComponentFinished] = field(default_factory=list)
+    begun: str = ""
+    states: dict[str, str] = field(default_factory=dict)
+    progress: ModelProgress | None = None
     action_log: ActionLog = field(default_factory=ActionLog)
     passages: dict[int, NumberedPassage] = field(default_factory=dict)
     finished: TurnFinished | None = None
@@ -362,8 +359,11 @@ def fold(events: Iterable[Event], onto: TurnView | None = None) -> TurnView:
         match event:
             case Token():
                 pieces[event.component_id].append(event.text)
+            case ComponentStarted(component_id=name):
+                view.begun, view.states[name] = name, "running"
             case ComponentFinished():
                 view.steps.append(event)
+                view.states[event.component_id] = event.status
             case ToolCalled() | ToolWaits() | ToolReturned() | ThinkingBegan() | ModelThought():
                 view.action_log.add(event)
             case PassagesFound():
@@ -372,12 +372,11 @@ def fold(events: Iterable[Event], onto: TurnView | None = None) -> TurnView:
                 view.started = event
             case TurnFinished():
                 view.finished = event
-            case ComponentStarted() | ModelProgress():
-                pass
+            case ModelProgress():
+                view.progress = event
             case _:
                 assert_never(event)
-    for name, found in pieces.items():
-        view.texts[name] = view.texts.get(name, "") + "".join(found)
+    view.texts |= {name: view.texts.get(name, "") + "".join(found) for name, found in pieces.items()}
     return view
 
 

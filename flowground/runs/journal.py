@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from flowground.core.errors import FlowgroundError
 from flowground.core.events import Event, Token
+from flowground.store.runs.records import StoredMessage
 
 _MOST_CHARS = 2048
 """Pieces of text are joined up to this many characters: a list of small pieces takes much more memory."""
@@ -44,6 +45,8 @@ class Journal:
         self._is_ended = False
         self.error: FlowgroundError | None = None
         """Why the ended run has no answer; None where it has one."""
+        self.answers: Sequence[StoredMessage] = ()
+        """The messages of the ended run, without steps, as they are stored; also where they are not."""
 
     @property
     def followers(self) -> int:

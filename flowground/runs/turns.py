@@ -307,7 +307,7 @@ class TurnRecord(RunningTurn):
         """Stores the run's end. `end` None: the run was cancelled."""
         if self.is_saved:
             return
-        self.is_saved = True
+        self.is_saved, self.journal.answers = True, answers
         self._count(answers)
         run = self._make_run(
             status,

@@ -22,38 +22,38 @@ export interface TweaksFrame {
 
 /** Asks the flow. `id` is the page's own name for the message, which later frames repeat. `files` are ids. */
 export interface SayFrame {
-  type: "say";
   id: string;
   session: string;
+  tweaks?: Record<string, Record<string, unknown>>;
+  type: "say";
   text: string;
   files?: string[];
-  tweaks?: Record<string, Record<string, unknown>>;
 }
 
 /** Asks a question again: `message` is it, or an answer to it. The earlier question stays as another version. */
 export interface AgainFrame {
-  type: "again";
   id: string;
   session: string;
-  message: string;
   tweaks?: Record<string, Record<string, unknown>>;
+  type: "again";
+  message: string;
 }
 
 /** Asks this text instead of the question `message`, which stays as another version. */
 export interface EditFrame {
-  type: "edit";
   id: string;
   session: string;
+  tweaks?: Record<string, Record<string, unknown>>;
+  type: "edit";
   message: string;
   text: string;
-  tweaks?: Record<string, Record<string, unknown>>;
 }
 
 /** Shows this version of a question, and the messages that follow it, instead of the current version. */
 export interface ChooseFrame {
-  type: "choose";
   session: string;
   message: string;
+  type: "choose";
 }
 
 /** Ends the run; without `run`, the current one, also while it waits to begin. */
@@ -73,9 +73,9 @@ export interface DecideFrame {
 
 /** Asks for the steps of this answer. */
 export interface StepsFrame {
-  type: "steps";
   session: string;
   message: string;
+  type: "steps";
 }
 
 /** Asks for the messages before this one. */
@@ -87,9 +87,9 @@ export interface EarlierFrame {
 
 /** Rates an answer; None takes the rating back. */
 export interface RateFrame {
-  type: "rate";
   session: string;
   message: string;
+  type: "rate";
   value: "good" | "bad" | null;
 }
 

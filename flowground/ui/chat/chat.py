@@ -9,7 +9,7 @@ fragment, so that searching and ticking render it alone.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from html import escape
@@ -44,7 +44,7 @@ from flowground.ui.inside.make_test import make_test
 from flowground.ui.overrides.tab import describe_chip, find_overrides_state, write_value
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import bind_to_caller, read_shared_flow, require_caller
-from flowground.ui.page.parts import make_component, make_key, mark_gone, render_action, schedule_dialog
+from flowground.ui.page.parts import make_component, make_key, read_searched, render_action, render_search
 from flowground.ui.shell.navigation import find_page_part
 
 _PAGES_OWN = ("flow", "session", "overrides", "embed", "embed_options")
@@ -72,8 +72,8 @@ def render_playground(conversation: Conversation) -> None:
         on_code_change=hear("code", _show_code),
         on_clear_change=hear("clear", lambda at, _: find_overrides_state(at.caller, at.wired).clear()),
         on_new_change=hear("new", lambda at, _: begin_new(at.wired.id)),
-        on_why_change=hear("why", _ask_why),
-        on_test_change=hear("test", _make_test),
+        on_why_change=hear("why", partial(_open_about, rating.open_reason)),
+        on_test_change=hear("test", partial(_open_about, _open_test)),
         on_changed_change=lambda: None,  # the rerun itself renders the flow as it is now
         on_closed_change=lambda: None,  # the rerun checks who is here, and what they may open
     )
@@ -87,6 +87,7 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
     is_form = not wired.chat_input_id
     is_public, is_new = read_shared_flow() is not None, st.query_params.get("session") != conversation.session_id
     title = name_flow(wired)
+    inputs = (item.input_value for item in wired.components.values() if isinstance(item, InputComponent))
     return {
         "mode": "form" if is_form else "chat",
         "flow": wired.id,
@@ -103,7 +104,7 @@ def describe(conversation: Conversation) -> Mapping[str, Any]:
         "adds_documents": not is_public and knowledge_admin.may_add(runtime.get(), conversation.caller, wired),
         "label": "Text" if is_form else "Message",
         "placeholder": "Paste or type a text" if is_form else f"Message {title}",
-        "example": _find_example(wired) if is_form else "",
+        "example": next(iter(inputs), "") if is_form else "",
         "asked": describe_asked_fields(wired, conversation.caller),
         "files": describe_files(wired, conversation.caller, sees_inside=conversation.sees_inside),
         "tweaks": conversation.overrides,
@@ -128,11 +129,6 @@ def _list_notes(conversation: Conversation) -> list[dict[str, str]]:
     notes = [{"icon": "test", "text": "Your draft answers. Only you can see it."}] if conversation.is_draft else []
     notes += [{"icon": "fetch", "text": fetch}] if fetch else []
     return notes + ([{"when": "empty", "text": limits}] if limits else [])
-
-
-def _find_example(wired: WiredFlow) -> str:
-    """The text that the author put into the flow's input."""
-    return next((item.input_value for item in wired.components.values() if isinstance(item, InputComponent)), "")
 
 
 def _make_callback(
@@ -167,29 +163,23 @@ def _show_code(conversation: Conversation, sent: Any) -> None:
         values = bridge.read(conversations.find_overrides, **place)
     asked = bridge.read(conversations.find_question, **place)
     call = pane.PastCall(text, session, values, asked.files if asked else ())
-    schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
+    parts.schedule_dialog(conversation.wired.id, partial(pane.open_drawer, conversation.wired, call))
 
 
-def _ask_why(conversation: Conversation, sent: Any) -> None:
-    """Opens the dialog for the reason of a rating."""
+def _open_about(open_dialog: Callable[[RatedPlace], None], conversation: Conversation, sent: Any) -> None:
+    """Opens a dialog about the answer that the page names."""
     if isinstance(sent, dict):
         session, message = (str(sent.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
         place = RatedPlace(conversation.wired.id, session, message)
-        schedule_dialog(conversation.wired.id, partial(rating.open_reason, place))
+        parts.schedule_dialog(conversation.wired.id, partial(open_dialog, place))
 
 
-def _make_test(conversation: Conversation, sent: Any) -> None:
+def _open_test(place: RatedPlace) -> None:
     """Makes a test of a turn and opens the flow's file with it."""
-    if conversation.sees_inside and isinstance(sent, dict):
-        session, message = (str(sent.get(name, ""))[:SESSION_ID_CHARS] for name in ("session", "message"))
-        schedule_dialog(conversation.wired.id, partial(_open_test, conversation.wired.id, session, message))
-
-
-def _open_test(flow_id: str, session: str, message: str) -> None:
-    caller, place = require_caller(), {"flow_id": flow_id, "session_id": session, "message_id": message}
+    caller = require_caller()
     with bridge.render_refusals():
-        turn = bridge.ask(insides.read_turn, caller, **place)
-        editing.open_with_test(caller, turn.wired, make_test(turn), session)
+        turn = bridge.ask(insides.read_turn, caller, **asdict(place))
+        editing.open_with_test(caller, turn.wired, make_test(turn), place.session_id)
 
 
 def _check_tweaks(conversation: Conversation, values: Any) -> FieldValues:
@@ -268,6 +258,7 @@ def _make_exact(value: Any) -> Any:
 class _ListState:
     """Where the shown page of the list begins, with the pages before it; and the ticked conversations."""
 
+    searched: str = ""
     places: list[ListPlace] = field(default_factory=list)
     is_selecting: bool = False
     ticked: set[str] = field(default_factory=set)
@@ -293,11 +284,14 @@ def _render_list(flow_id: str, shown: str, noun: str, name: str) -> None:
         st.rerun(scope="app")  # another conversation was chosen in the list
     caller = require_caller()
     state: _ListState = st.session_state.setdefault(chat_menu.make_state_key(flow_id), _ListState())
-    searched = str(st.session_state.get(_make_search_key(flow_id)) or "").strip()
+    searched = read_searched(search := f"sessions:search:{flow_id}")
+    if searched != state.searched:
+        state.searched = searched
+        state.places.clear()
     page = _read_page(caller, flow_id, searched, state)
-    is_empty = not page.sessions and not page.pinned and not searched and not state.places
-    if is_empty:
+    if not (page.sessions or page.pinned or searched or state.places):
         return
+    render_search(search, f"Search {noun}s", width="stretch")
     _render_head(flow_id, noun, state)
     bridge.render_kept(_REFUSED)
     with st.container(gap=None, key="sessions:rows"):
@@ -320,18 +314,6 @@ def _read_page(caller: Caller, flow_id: str, searched: str, state: _ListState) -
 
 
 def _render_head(flow_id: str, noun: str, state: _ListState) -> None:
-    st.text_input(
-        f"Search {noun}s",
-        key=_make_search_key(flow_id),
-        type="search",
-        placeholder=f"Search {noun}s",
-        label_visibility="collapsed",
-        icon=":material/search:",
-        max_chars=session_lists.SEARCHED_CHARS,
-        live="400ms",
-        on_change=_begin_anew,
-        args=(state,),
-    )
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", key="sessions:head"):
         st.markdown(f":small[**Your {noun}s**]", width="stretch")
         word = "Cancel" if state.is_selecting else "Select"
@@ -367,9 +349,8 @@ def _render_foot(flow_id: str, page: SessionPage, state: _ListState, *, is_searc
         word = "Search further back" if is_searching else "Show older"
         render_action(word, state.places.append, page.end, key=f"sessions:older:{flow_id}", icon="expand_more")
     if state.places:
-        render_action(
-            "Back to the newest", _begin_anew, state, key=f"sessions:newest:{flow_id}", icon="vertical_align_top"
-        )
+        key = f"sessions:newest:{flow_id}"
+        render_action("Back to the newest", state.places.clear, key=key, icon="vertical_align_top")
 
 
 def _render_row(
@@ -382,8 +363,8 @@ def _render_row(
             value=key in state.ticked,
             key=f"sessions:tick:{key}",
             width="stretch",
-            on_change=_mark,
-            args=(state, key),
+            on_change=state.ticked.symmetric_difference_update,
+            args=({key},),
         )
         return
     mark = "on" if is_shown else "off"
@@ -391,15 +372,8 @@ def _render_row(
         horizontal=True, wrap=False, vertical_alignment="center", gap=None, key=f"sessions:row:{mark}:{key}"
     ):
         _render_link(key, session.title, st.query_params.to_dict() | {"session": key}, is_shown=is_shown)
-        chosen = st.menu_button(
-            f"More about {words.escape(title)}",
-            chat_menu.list_entries(caller, is_pinned=session.is_pinned),
-            key=f"sessions:more:{key}",
-            type="tertiary",
-            icon=":material/more_horiz:",
-            format_func=mark_gone,
-        )
-    chat_menu.follow_entry(caller, flow_id, key, chosen, title=session.title, noun=noun, refused=_REFUSED)
+        label, menu = f"More about {words.escape(title)}", f"sessions:more:{key}"
+        chat_menu.render_entries(caller, flow_id, session, label, key=menu, noun=noun, refused=_REFUSED)
 
 
 def _render_link(key: str, title: str, query: Mapping[str, str], *, flow: str = "", is_shown: bool = False) -> None:
@@ -414,21 +388,9 @@ def _render_link(key: str, title: str, query: Mapping[str, str], *, flow: str = 
         render_action("Open", st.query_params.from_dict, query, key=f"sessions:open:{key}")
 
 
-def _begin_anew(state: _ListState) -> None:
-    state.places.clear()
-
-
 def _select(state: _ListState, is_selecting: bool) -> None:
     state.is_selecting = is_selecting
     state.ticked.clear()
-
-
-def _mark(state: _ListState, session_id: str) -> None:
-    state.ticked ^= {session_id}
-
-
-def _make_search_key(flow_id: str) -> str:
-    return f"sessions:search:{flow_id}"
 
 
 def _split_by_day(page: SessionPage) -> Iterator[tuple[str, Iterable[ListedSession]]]:

@@ -17,7 +17,9 @@ from flowground.core.caller import SESSION_ID_CHARS, Caller, make_id
 from flowground.flows.tweaks import FieldValues
 from flowground.flows.wiring import WiredFlow
 from flowground.store.runs import conversations, session_lists, transcripts
+from flowground.store.runs.session_lists import ListedSession
 from flowground.store.runs.shared_chats import SharedChat
+from flowground.store.runs.transcripts import ChatHead
 from flowground.ui.page import bridge, browser, parts, words
 from flowground.ui.page.bridge import change_later, read_shared_flow, require_caller
 from flowground.ui.page.parts import mark_gone, render_action, render_confirm, render_list
@@ -91,32 +93,25 @@ def render_chat_menu(caller: Caller, wired: WiredFlow) -> None:
     head = bridge.read(transcripts.find_head, **place) if session_id else None
     if head is None:
         return
-    noun = "chat" if wired.chat_input_id else "run"
-    chosen = st.menu_button(
-        f"More for this {noun}",
-        list_entries(caller, is_pinned=head.is_pinned),
-        key=f"chat:menu:{wired.id}",
-        type="tertiary",
-        icon=":material/more_horiz:",
-        format_func=mark_gone,
-    )
-    follow_entry(caller, wired.id, session_id, chosen, title=head.title, noun=noun, refused=_MENU_REFUSED)
+    noun, key = "chat" if wired.chat_input_id else "run", f"chat:menu:{wired.id}"
+    render_entries(caller, wired.id, head, f"More for this {noun}", key=key, noun=noun, refused=_MENU_REFUSED)
     bridge.render_kept(_MENU_REFUSED)
 
 
-def list_entries(caller: Caller, *, is_pinned: bool) -> list[str]:
-    """The menu's entries. Visitors cannot share; for the local owner the dialog explains that sharing needs
-    accounts."""
-    pin, share = "Unpin" if is_pinned else "Pin", [] if caller.kind == "visitor" else ["Share"]
-    return [pin, "Rename", *share, "Export", "Delete"]
-
-
-def follow_entry(
-    caller: Caller, flow_id: str, session_id: str, chosen: str | None, *, title: str, noun: str, refused: str
+def render_entries(
+    caller: Caller, flow_id: str, chat: ChatHead | ListedSession, label: str, *, key: str, noun: str, refused: str
 ) -> None:
-    """Does what was chosen, if anything; a refusal is kept for `bridge.render_kept` under the key `refused`."""
+    """The menu of a conversation; does what was chosen, if anything. A refusal is kept for `bridge.render_kept` under
+    the key `refused`.
+
+    Visitors cannot share; for the local owner the dialog explains that sharing needs accounts.
+    """
+    share, icon = [] if caller.kind == "visitor" else ["Share"], ":material/more_horiz:"
+    entries = ["Unpin" if chat.is_pinned else "Pin", "Rename", *share, "Export", "Delete"]
+    chosen = st.menu_button(label, entries, key=key, type="tertiary", icon=icon, format_func=mark_gone)
+    session_id = chat.session_id
     if chosen == "Rename":
-        _rename(flow_id, session_id, title)
+        _rename(flow_id, session_id, chat.title)
     elif chosen == "Delete":
         delete(flow_id, (session_id,), noun)
     elif chosen == "Export":

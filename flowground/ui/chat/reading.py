@@ -9,9 +9,8 @@ from flowground.core.caller import Caller
 from flowground.core.citations import describe_kept
 from flowground.core.messages import join_surrogates
 from flowground.store.runs.shared_chats import SharedMessage
-from flowground.ui.assets import find_asset
 from flowground.ui.page import bridge, browser, words
-from flowground.ui.page.parts import find_in_pages, make_key, render_pages
+from flowground.ui.page.parts import find_in_pages, make_component, make_key, render_pages
 from flowground.ui.shell import opening
 
 _MARKS = {
@@ -24,55 +23,8 @@ _CUT = {
     "content_filter": "The model's server left a part of this answer out.",
 }
 """The same sentences as in frontend/src/chat/message.js."""
-_CSS = """
-.fg-read { display: flex; flex-direction: column; gap: 1.25rem; color: var(--st-text-color);
-  font-family: var(--st-font); line-height: 1.6; }
-.fg-read-you { align-self: flex-end; background: var(--st-secondary-background-color); border-radius: 1.125rem;
-  border-end-end-radius: 0.375rem; max-width: min(85%, 36rem); overflow-wrap: anywhere; padding: 0.5625rem 0.9375rem;
-  white-space: pre-wrap; }
-.fg-read-flow { min-width: 0; overflow-wrap: anywhere; contain: paint;
-  overflow-clip-margin: 0.25rem; }
-.fg-read-mark { color: var(--st-gray-text-color); margin: 0; }
-"""
-_JS = f"""
-const markdown = import(new URL("{find_asset("markdown.js")}", location.origin));
-export default async ({{ parentElement, data: [data] }}) => {{
-  const {{ render, Sources }} = await markdown;
-  let log = parentElement.querySelector(".fg-read");
-  if (!log) {{
-    log = document.createElement("div");
-    log.className = "fg-read";
-    log.setAttribute("role", "log");
-    log.setAttribute("aria-live", "off");
-    log.setAttribute("aria-label", "Conversation");
-    parentElement.append(log);
-  }}
-  log.replaceChildren(...data.messages.map(({{ role, text, mark, citations, sources: looked }}) => {{
-    const article = document.createElement("article");
-    article.className = role === "user" ? "fg-read-you" : "fg-read-flow";
-    article.setAttribute("aria-label", role === "user" ? data.by : data.name);
-    const body = document.createElement("div");
-    body.dir = "auto";
-    article.append(body);
-    if (role === "user") body.textContent = text;
-    else if (text.trim()) {{
-      const sources = new Sources();
-      sources.show(citations, looked);
-      render(body, text, {{ sources }});
-      article.append(sources.element);
-    }}
-    if (mark) {{
-      const note = document.createElement("p");
-      note.className = "fg-read-mark";
-      note.textContent = mark;
-      article.append(note);
-    }}
-    return article;
-  }}));
-}};
-"""
 _NAME = "reading"
-_render = st.components.v2.component("flowground_reading", css=_CSS, js=_JS, isolate_styles=False)
+_render = make_component("reading")
 
 
 def render_shared(caller: Caller, key: str) -> None:

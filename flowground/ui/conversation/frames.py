@@ -54,44 +54,46 @@ class TweaksFrame(_Frame):
     tweaks: SentTweaks = Field(default_factory=dict)
 
 
-class SayFrame(_Frame):
+class _AskingFrame(_Frame):
+    """`id` is the page's own name for the message, which later frames repeat."""
+
+    id: _Id
+    session: _SessionId
+    tweaks: SentTweaks = Field(default_factory=dict)
+
+
+class SayFrame(_AskingFrame):
     """Asks the flow. `id` is the page's own name for the message, which later frames repeat. `files` are ids."""
 
     type: Literal["say"]
-    id: _Id
-    session: _SessionId
     text: str
     files: tuple[_Id, ...] = Field((), max_length=50)
-    tweaks: SentTweaks = Field(default_factory=dict)
 
 
-class AgainFrame(_Frame):
+class AgainFrame(_AskingFrame):
     """Asks a question again: `message` is it, or an answer to it. The earlier question stays as another version."""
 
     type: Literal["again"]
-    id: _Id
-    session: _SessionId
     message: _Id
-    tweaks: SentTweaks = Field(default_factory=dict)
 
 
-class EditFrame(_Frame):
+class EditFrame(_AskingFrame):
     """Asks this text instead of the question `message`, which stays as another version."""
 
     type: Literal["edit"]
-    id: _Id
-    session: _SessionId
     message: _Id
     text: str
-    tweaks: SentTweaks = Field(default_factory=dict)
 
 
-class ChooseFrame(_Frame):
+class _MessageFrame(_Frame):
+    session: _SessionId
+    message: _Id
+
+
+class ChooseFrame(_MessageFrame):
     """Shows this version of a question, and the messages that follow it, instead of the current version."""
 
     type: Literal["choose"]
-    session: _SessionId
-    message: _Id
 
 
 class StopFrame(_Frame):
@@ -111,12 +113,10 @@ class DecideFrame(_Frame):
     decision: Decision
 
 
-class StepsFrame(_Frame):
+class StepsFrame(_MessageFrame):
     """Asks for the steps of this answer."""
 
     type: Literal["steps"]
-    session: _SessionId
-    message: _Id
 
 
 class EarlierFrame(_Frame):
@@ -127,12 +127,10 @@ class EarlierFrame(_Frame):
     before: _Id
 
 
-class RateFrame(_Frame):
+class RateFrame(_MessageFrame):
     """Rates an answer; None takes the rating back."""
 
     type: Literal["rate"]
-    session: _SessionId
-    message: _Id
     value: RatingValue | None
 
 

@@ -5,29 +5,24 @@ An answer comes from a row of the store or, where nothing of a turn is stored, f
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from msgspec import structs
 
 from flowground.api.errors import find_wait
-from flowground.app.live_turns import LiveTurn
 from flowground.components import COMPONENTS
-from flowground.core.citations import describe_kept, keep_passages
+from flowground.core.citations import describe_kept
 from flowground.core.errors import (
-    ComponentFailed,
     EndedByAdmin,
     FlowgroundError,
     NoDocuments,
-    RunStopped,
-    SentFileFailed,
-    ShuttingDown,
+    RunError,
     explain_failure,
     hide_component,
 )
 from flowground.core.events import (
-    Action,
     ActionEvent,
     ComponentFinished,
     InnerRun,
@@ -36,8 +31,9 @@ from flowground.core.events import (
     ToolCalled,
     ToolReturned,
     ToolWaits,
-    TurnFinished,
     TurnStarted,
+    TurnView,
+    find_begun,
     fold,
     list_notes,
     write_arguments,
@@ -46,14 +42,8 @@ from flowground.core.messages import Usage, join_surrogates
 from flowground.core.words import cut, round_seconds
 from flowground.flows.flow import WHEN
 from flowground.flows.wiring import WiredFlow
-from flowground.store.runs.records import (
-    TRACE_CHARS,
-    MessageState,
-    StoredMessage,
-    find_sender_name,
-    list_file_names,
-    write_value,
-)
+from flowground.runs.journal import Journal
+from flowground.store.runs.records import TRACE_CHARS, StoredMessage, find_sender_name, list_file_names, write_value
 
 Fields = dict[str, Any]
 
@@ -93,12 +83,13 @@ def write_messages(
     running: Collection[str] = (),
     is_newest: bool = True,
     sent: Collection[str] = (),
+    error: FlowgroundError | None = None,
 ) -> list[Fields]:
     """The messages as a page shows them. A question without an answer, and without a run, counts as interrupted.
 
     `running`: ids of runs that go on. `is_newest` False: the last question's answer may be on the next page. `sent`:
     names of the files of the last question before these messages. If several answers of a run failed, only the last
-    one has the reason.
+    one has the reason, of which `error` knows more where the run ended just now.
     """
     answered = {message.run_id for message in messages if message.role == "assistant" and message.run_id}
     shown: list[Fields] = []
@@ -108,26 +99,25 @@ def write_messages(
         says_why = after is None or after.role == "user" or after.run_id != message.run_id
         if message.state == "failed" and not says_why and not find_text(message):
             continue
-        shown.append(write_message(message, visibility=visibility, says_why=says_why, sent=sent))
+        shown.append(write_message(message, visibility=visibility, says_why=says_why, sent=sent, error=error))
         is_answered = message.run_id in answered or (after is not None and after.role == "assistant")
         is_open = message.run_id in running or (after is None and not is_newest)
         if message.role == "user" and not is_answered and not is_open:
-            shown.append(_write_nothing(message))
+            nothing = replace(message, id=f"{message.id}:none", role="assistant", text="", state="interrupted")
+            shown.append(_write_head(nothing))  # instead of an answer of which nothing was stored
     return shown
 
 
 def write_message(
-    message: StoredMessage, *, visibility: Visibility, says_why: bool = True, sent: Collection[str] = ()
+    message: StoredMessage,
+    *,
+    visibility: Visibility,
+    says_why: bool = True,
+    sent: Collection[str] = (),
+    error: FlowgroundError | None = None,
 ) -> Fields:
-    """`sent`: names of the question's files. An error about one of them is shown to everybody."""
-    written: Fields = {
-        "id": message.id,
-        "role": message.role,
-        "text": join_surrogates(find_text(message)),
-        "state": message.state,
-        "at": message.created_at.isoformat(),
-        "run": message.run_id,
-    }
+    """The message; `says_why`, `sent` and `error` are as for `write_messages`."""
+    written = _write_head(message)
     if message.role == "user":
         if message.kind == "files":
             written["files"] = [
@@ -136,9 +126,12 @@ def write_message(
             ]
         return written | ({"versions": message.versions} if message.versions else {})
     written["by_model"] = message.model is not None
-    written |= _write_more(message) | _write_marks(message, sees_inside=visibility.inside)
-    if error := _write_error(message, sees_inside=visibility.inside, says_why=says_why, sent=sent):
-        written["error"] = error
+    written |= _write_more(message, sees_inside=visibility.inside)
+    if message.state == "failed" and says_why:
+        why = error or RunError(message.error or message.text)
+        written["error"] = write_failure(why, sees_inside=visibility.inside, sent=sent)
+    elif message.state == "stopped" and message.error:
+        written["error"] = write_failure(EndedByAdmin(message.error), sees_inside=visibility.inside)
     if message.actions:
         written["actions"] = write_actions(message.actions, visibility)
     if visibility.inside:
@@ -151,34 +144,20 @@ def write_message(
     return written
 
 
-def _write_marks(message: StoredMessage, *, sees_inside: bool) -> Fields:
-    """Marks of an answer that follow from its trace: skipped, went on after a failure, notes."""
-    marks: Fields = {}
-    if not message.text and _is_skipped(message.trace):
-        marks["is_skipped"] = True
-    if message.state == "complete" and any(step.status == "failed" for step in message.trace):
-        marks["went_on"] = True
-    if notes := list_notes(message.trace, sees_inside=sees_inside):
-        marks["notes"] = [*map(join_surrogates, notes)]
-    return marks
+def _write_head(message: StoredMessage) -> Fields:
+    return {
+        "id": message.id,
+        "role": message.role,
+        "text": join_surrogates(find_text(message)),
+        "state": message.state,
+        "at": message.created_at.isoformat(),
+        "run": message.run_id,
+    }
 
 
-def _write_error(message: StoredMessage, *, sees_inside: bool, says_why: bool, sent: Collection[str]) -> Fields | None:
-    if message.state == "failed" and says_why:
-        sentence = message.error or message.text
-        if NoDocuments.says in sentence:
-            return _LACKS_DOCUMENTS
-        reason = explain_failure(sentence) if sees_inside else hide_component(sentence)
-        if any(reason.startswith(f"{name} ") for name in sent):  # as messages of `SentFileFailed` do
-            return _write_final(reason)
-        return {"text": join_surrogates(reason), "hint": None} if sees_inside else _hide(None)
-    if message.state == "stopped" and message.error:
-        return {"text": join_surrogates(message.error), "hint": None}
-    return None
-
-
-def _write_more(message: StoredMessage) -> Fields:
-    """Fields that few answers have."""
+def _write_more(message: StoredMessage, *, sees_inside: bool) -> Fields:
+    """Fields that few answers have; from the trace follows that it was skipped, that it went on after a failure, and
+    its notes."""
     more: Fields = {}
     if sender := find_sender_name(message):
         more["sender_name"] = join_surrogates(sender)
@@ -186,6 +165,12 @@ def _write_more(message: StoredMessage) -> Fields:
         more["finish_reason"] = message.finish_reason
     if message.kind != "text" and (value := write_value(message.value, message.kind)):
         more["value"] = value  # JSON text as it is stored, which the page parses
+    if not message.text and _is_skipped(message.trace):
+        more["is_skipped"] = True
+    if message.state == "complete" and any(step.status == "failed" for step in message.trace):
+        more["went_on"] = True
+    if notes := list_notes(message.trace, sees_inside=sees_inside):
+        more["notes"] = [*map(join_surrogates, notes)]
     return more | describe_kept(message.text, message.passages)
 
 
@@ -195,24 +180,22 @@ def _is_skipped(trace: Sequence[ComponentFinished]) -> bool:
     return bool(ends) and all(status == "skipped" for status in ends)
 
 
-def write_failure(error: FlowgroundError, *, sees_inside: bool) -> Fields:
-    """Why a running answer failed: the reason, its hint, and the seconds after which another try may succeed."""
-    wait = find_wait(error)
-    if isinstance(error, EndedByAdmin):
-        return {"text": error.message, "hint": None}
-    cause = error.cause if isinstance(error, ComponentFailed) else error
-    if isinstance(cause, NoDocuments):
+def write_failure(error: FlowgroundError, *, sees_inside: bool, sent: Collection[str] = ()) -> Fields:
+    """Why an answer failed: the reason, its hint, and the seconds after which another try may succeed. `sent`: names of
+    the question's files. An error about one of them is shown to everybody, and pages offer no *Try again*."""
+    if NoDocuments.says in error.message:
         return _LACKS_DOCUMENTS
-    if isinstance(cause, SentFileFailed):
-        return _write_final(explain_failure(error.message) if sees_inside else cause.message)
+    if isinstance(error, EndedByAdmin):
+        return {"text": join_surrogates(error.message), "hint": None}
+    reason, wait = explain_failure(error.message) if sees_inside else hide_component(error.message), find_wait(error)
+    if any(reason.startswith(f"{name} ") for name in sent):  # as messages of `SentFileFailed` do
+        return {"text": join_surrogates(reason), "hint": None, "is_final": True}
+    when = "Try again in a moment" if wait is None else f"Try again in {round_seconds(wait)}"
+    hint = " ".join(filter(None, (error.hint, "" if wait is None else f"{when}.")))
     if not sees_inside:
-        return _hide(wait)
-    hint = join_surrogates(error.hint) if error.hint else None
-    text = join_surrogates(explain_failure(error.message))
-    if wait is None:
-        return {"text": text, "hint": hint}
-    when = f"Try again in {round_seconds(wait)}."
-    return {"text": text, "hint": f"{hint} {when}" if hint else when, "seconds": wait}
+        reason, hint = OUTSIDE, f"{when}; if it stays so, tell its author."
+    failure: Fields = {"text": join_surrogates(reason), "hint": join_surrogates(hint) or None}
+    return failure if wait is None else failure | {"seconds": wait}
 
 
 def write_refusal(error: FlowgroundError) -> Mapping[str, Any]:
@@ -224,33 +207,9 @@ def write_refusal(error: FlowgroundError) -> Mapping[str, Any]:
     }
 
 
-def _write_final(reason: str) -> Fields:
-    """A failure that the same message would meet again: pages offer no *Try again*."""
-    return {"text": join_surrogates(reason), "hint": None, "is_final": True}
-
-
-def _hide(wait: int | None) -> Fields:
-    when = "Try again in a moment" if wait is None else f"Try again in {round_seconds(wait)}"
-    failure: Fields = {"text": OUTSIDE, "hint": f"{when}; if it stays so, tell its author."}
-    return failure if wait is None else failure | {"seconds": wait}
-
-
 def find_text(message: StoredMessage) -> str:
     """The message's text; older rows of failed answers have the error in it."""
     return "" if message.state == "failed" and message.error is None else message.text
-
-
-def _write_nothing(question: StoredMessage) -> Fields:
-    """A message instead of an answer of which nothing was stored."""
-    at = question.created_at.isoformat()
-    return {
-        "id": f"{question.id}:none",
-        "role": "assistant",
-        "text": "",
-        "state": "interrupted",
-        "at": at,
-        "run": question.run_id,
-    }
 
 
 def write_actions(actions: Iterable[ActionEvent], visibility: Visibility) -> list[Fields]:
@@ -259,49 +218,32 @@ def write_actions(actions: Iterable[ActionEvent], visibility: Visibility) -> lis
 
 
 def _write_action(action: ActionEvent, visibility: Visibility) -> Fields:
+    fields = _write_begun(find_begun(action), visibility)
     match action:
-        case ThinkingBegan():
-            return _write_start(action, "thought", "running")
-        case ModelThought(began=began):
-            fields = _write_start(began, "thought", "done")
-            return (
-                fields
-                | {"seconds": round(action.seconds, 6)}
-                | ({"gives": join_surrogates(action.text)} if visibility.inside else {})
-            )
-        case ToolCalled():
-            return _write_call(action, "running", visibility)
-        case ToolWaits(called=called):
-            fields = _write_call(called, "running" if action.is_decided else "waiting", visibility)
-            asked: Fields = {
-                "takes": join_surrogates(action.takes),
-                "digest": action.digest,
-            }  # people see the arguments that they are asked to approve
-            if action.sends is not None:
-                asked["sends"] = join_surrogates(action.sends)
-            if action.is_always_asked:
-                asked["always"] = True
-            return fields if action.is_decided else fields | asked
-        case ToolReturned(called=called):
-            fields = _write_call(called, action.status, visibility)
+        case ToolWaits(is_decided=False):
+            # People see the arguments that they are asked to approve.
+            fields |= {"state": "waiting", "takes": join_surrogates(action.takes), "digest": action.digest}
+            fields |= {} if action.sends is None else {"sends": join_surrogates(action.sends)}
+            fields |= {"always": True} if action.is_always_asked else {}
+        case ToolReturned():
+            fields["state"] = action.status
             if visibility.tools:
-                fields |= {
-                    "seconds": round(action.seconds, 6),
-                    "gives": join_surrogates(action.text),
-                    "tokens": write_tokens(action.usage),
-                }
-            return fields
+                fields |= {"seconds": round(action.seconds, 6), "gives": join_surrogates(action.text)}
+                fields["tokens"] = write_tokens(action.usage)
+        case ModelThought():
+            fields |= {"state": "done", "seconds": round(action.seconds, 6)}
+            fields |= {"gives": join_surrogates(action.text)} if visibility.inside else {}
+    return fields
 
 
-def _write_call(called: ToolCalled, state: str, visibility: Visibility) -> Fields:
-    fields = _write_start(called, "call", state)
-    fields["name"] = join_surrogates(called.label or called.name)
-    return fields | ({"takes": join_surrogates(write_arguments(called.arguments))} if visibility.tools else {})
-
-
-def _write_start(began: ToolCalled | ThinkingBegan, kind: str, state: str) -> Fields:
-    fields: Fields = {"number": began.number, "kind": kind, "within": began.within, "state": state}
-    return fields | ({"after": began.after} if began.after else {})
+def _write_begun(begun: ToolCalled | ThinkingBegan, visibility: Visibility) -> Fields:
+    kind = "call" if isinstance(begun, ToolCalled) else "thought"
+    fields: Fields = {"number": begun.number, "kind": kind, "within": begun.within, "state": "running"}
+    fields |= {"after": begun.after} if begun.after else {}
+    if isinstance(begun, ToolCalled):
+        fields["name"] = join_surrogates(begun.label or begun.name)
+        fields |= {"takes": join_surrogates(write_arguments(begun.arguments))} if visibility.tools else {}
+    return fields
 
 
 def write_tokens(usage: Usage | None) -> Fields | None:
@@ -325,61 +267,14 @@ def read_question(started: TurnStarted) -> StoredMessage | None:
     )
 
 
-def read_answers(turn: LiveTurn, started: TurnStarted) -> list[StoredMessage]:
-    """The answers of a turn that ended, as they would be stored."""
-    view = fold(turn.journal.list_events())
-    finished, passages = view.finished, view.passages
-    texts = dict.fromkeys(started.answer_ids, "") | view.texts
+def read_answers(journal: Journal, view: TurnView | None = None) -> list[StoredMessage]:
+    """The answers of a turn that ended, as they would be stored. `view` is that of its events."""
+    if not journal.answers:
+        return []
+    first, *others = journal.answers
+    view = view or fold(journal.list_events())
     trace = tuple(structs.replace(step, text=step.text[:TRACE_CHARS]) for step in view.steps)
-    state, error = _explain_end(turn)
-    made: list[StoredMessage] = []
-    for name, key in started.answer_ids.items():
-        result = finished.results.get(name) if finished else None
-        is_skipped = finished is not None and result is None and bool(finished.results)
-        if not is_skipped and (result or texts[name] or not made):  # an empty answer stands for a turn without any text
-            text, kind = (result.text, result.kind) if result else (texts[name], "text")
-            message = StoredMessage(
-                id=key,
-                role="assistant",
-                text=text,
-                state=state,
-                created_at=started.started_at,
-                run_id=started.run_id,
-                model=result.model if result else None,
-                finish_reason=result.finish_reason if result else None,
-                usage=finished.usage if finished and not made else None,
-                seconds=finished.seconds if finished else None,
-                trace=() if made else trace,
-                actions=() if made else view.action_log.list_actions(),
-                error=error,
-                value=result.value if result else None,
-                kind=kind,
-                passages=keep_passages(text, passages, is_first=not made) if kind == "text" else (),
-            )
-            made.append(message)
-    return made + (_read_added(finished, started) if finished else [])
-
-
-def _read_added(finished: TurnFinished, started: TurnStarted) -> list[StoredMessage]:
-    return [
-        StoredMessage(
-            key, "assistant", one.text, "complete", started.started_at, started.run_id,
-            sender=one.sender, sender_name=one.sender_name,
-        )
-        for key, one in finished.added.items()
-    ]  # fmt: skip
-
-
-def _explain_end(turn: LiveTurn) -> tuple[MessageState, str | None]:
-    match turn.journal.error:
-        case None:
-            return "complete", None
-        case RunStopped() | ShuttingDown():
-            return "stopped", None
-        case EndedByAdmin(message=why):
-            return "stopped", why
-        case failure:
-            return "failed", failure.message
+    return [replace(first, trace=trace, actions=view.action_log.list_actions()), *others]
 
 
 def write_steps(trace: Sequence[ComponentFinished], wired: WiredFlow) -> list[Fields]:
@@ -388,14 +283,20 @@ def write_steps(trace: Sequence[ComponentFinished], wired: WiredFlow) -> list[Fi
     return _StepsWriter(flows).write(trace, wired)
 
 
-def write_tool_calls(actions: Sequence[Action]) -> list[Fields]:
-    """The flow's own tools that were called: how the last call of each ended, and how long all its calls took."""
+def write_tool_calls(actions: Iterable[ActionEvent]) -> list[Fields]:
+    """The flow's own tools that were called: "running", or how the last call of each ended, and how long all its calls
+    took."""
     tools: dict[str, Fields] = {}
     for action in actions:
-        if isinstance(action, ToolReturned) and not action.called.is_inner:
-            name, before = action.called.tool, tools.get(action.called.tool)
-            seconds = action.seconds + (before["seconds"] if before else 0)
-            tools[name] = {"id": name, "status": "done" if action.status == "done" else "failed", "seconds": seconds}
+        called = find_begun(action)
+        if isinstance(called, ToolCalled) and not called.is_inner:
+            tool = tools.setdefault(called.tool, {"id": called.tool, "status": "done", "seconds": 0})
+            if not isinstance(action, ToolReturned):
+                tool["status"] = "running"
+                continue
+            tool["seconds"] += action.seconds
+            if tool["status"] != "running":
+                tool["status"] = "done" if action.status == "done" else "failed"
     return [*tools.values()]
 
 

@@ -200,7 +200,7 @@ def hide_other_button(key: str) -> Iterator[None]:
 
 def render_search(name: str, label: str, *, width: int | Literal["stretch"] = 260) -> str:
     """A search field of the list of this name; returns its text, which the session has under `NAME:search`."""
-    searched = st.text_input(
+    st.text_input(
         label,
         key=f"{name}:search",
         type="search",
@@ -211,7 +211,12 @@ def render_search(name: str, label: str, *, width: int | Literal["stretch"] = 26
         live=True,
         width=width,
     )
-    return (searched or "")[:_SEARCHED_CHARS].strip()
+    return read_searched(name)
+
+
+def read_searched(name: str) -> str:
+    """What `render_search` returns for the list of this name, before it is rendered."""
+    return str(st.session_state.get(f"{name}:search") or "")[:_SEARCHED_CHARS].strip()
 
 
 def render_list(
@@ -230,7 +235,7 @@ def render_list(
     `find` is a function of flowground/access, or one like them: it gets the caller, the searched `words`, and as
     `limit` and `offset` the size of a page and the number of entries before it. `empty` is shown for an empty list.
     """
-    searched = str(st.session_state.get(f"{name}:search") or "")[:_SEARCHED_CHARS].strip()
+    searched = read_searched(name)
     shown, count, number = find_in_pages(
         name, searched, lambda offset: bridge.ask(find, caller, words=searched, limit=size, offset=offset), size=size
     )
