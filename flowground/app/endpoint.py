@@ -291,10 +291,10 @@ async def follow(
     `cut_off` encodes the error as the last piece when the server stops the turn.
     """
     with place or nullcontext():
-        async with aclosing(events), aclosing(encode(events)) as pieces:
-            try:
-                with runtime.mark_run():
+        try:
+            with runtime.mark_run():
+                async with aclosing(events), aclosing(encode(events)) as pieces:
                     async for piece in pieces:
                         yield piece
-            except ShuttingDown as error:
-                yield cut_off(error)
+        except ShuttingDown as error:
+            yield cut_off(error)

@@ -277,7 +277,9 @@ class FlowTester:
         self._folder = await asyncio.to_thread(make)
         self.store = await asyncio.to_thread(Store.open, f"sqlite:///{self._folder.name}/tests.db", is_lasting=False)
         self.running = RunningRuns(self.store)
-        here = self.settings.model_copy(update={"data": Path(self._folder.name)})
+        limits = self.settings.limits
+        unbounded = limits.model_copy(update={"person": limits.person.model_copy(update={"file_bytes": 0})})
+        here = self.settings.model_copy(update={"data": Path(self._folder.name), "limits": unbounded})
         self.files = Files(self.store, here)
         return self
 

@@ -30,7 +30,7 @@ _FIRST_SECONDS = 30.0
 """Seconds for which a turn waits for its first follower at least: a response takes a moment to begin."""
 _MOST_ENDED_CHARS = 30_000_000
 """Characters of all ended turns. Running turns are bounded by the number of runs."""
-_TURN_CHARS = 12_000
+_TURN_CHARS = 15_000
 """Characters that each ended turn counts as, beside its events."""
 _POLL_SECONDS = 0.2
 """Seconds before the first poll of a run of another process; each wait is longer than the last, up to a second."""

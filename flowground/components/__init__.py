@@ -1,19 +1,28 @@
 """The component types, similar ones in one module, and their table, to which other packages may add types."""
 
-from importlib import import_module
-
+from flowground.components import (
+    agent,
+    connectors,
+    flows,
+    io,
+    knowledge,
+    memory,
+    models,
+    records,
+    routers,
+    template,
+    web,
+)
 from flowground.components.base import Component
 from flowground.core.plugins import TypeTable
 from flowground.core.words import show
 
-_MODULES = (
-    "io", "template", "models", "memory", "routers", "records", "flows", "agent", "knowledge", "web", "connectors"
-)  # fmt: skip
+_MODULES = (io, template, models, memory, routers, records, flows, agent, knowledge, web, connectors)
 """Those that have component types, in the order of docs/components.md."""
 _OWN: dict[str, type[Component]] = {
     kind.type_name: kind
     for module in _MODULES
-    for kind in vars(import_module(f"{__name__}.{module}")).values()
+    for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Component) and "outputs" in vars(kind)
 }
 

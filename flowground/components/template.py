@@ -33,7 +33,7 @@ _SHORT = 1_000
 """The most characters of a template that is kept parsed."""
 _VARIABLE = re.compile(r"(?<!\{)(?:\{\{)*(\{([^\W\d]\w*)\})")
 """A name in braces, after an even number of braces: each two of those are one plain brace."""
-_TAKEN = ("type", "display_name")
+_TAKEN = ("type", "display_name", "step")
 _TYPES = ("string", "integer", "number", "boolean")
 _SCHEMA: Schema = {
     "anyOf": [
@@ -175,7 +175,7 @@ class VariablesTool(ToolComponent, TakesTexts):
     def read_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """The model's arguments as values of the fields, those to which the field `arguments` gives a type as texts.
         Raises RunError with a sentence for the model."""
-        return write_typed(getattr(self, "arguments", {}), arguments)
+        return write_typed(getattr(self, "arguments", {}) if "arguments" in type(self).model_fields else {}, arguments)
 
 
 def list_variables_inside(value: Any) -> Iterator[Variable]:
@@ -223,8 +223,9 @@ def find_variable_mistakes(
 ) -> Iterator[Mistake]:
     """Variables in these fields without a value, or with a reserved name; and extra fields that are no variables."""
     given, declared = component.model_extra or {}, type(component).model_fields
+    is_tool = isinstance(component, VariablesTool)
     inside = ((field, one) for field, value in fields.items() for one in list_variables_inside(value))
-    known = {one.name: (field, one.offset) for field, one in inside if one.is_meant(given)}
+    known = {one.name: (field, one.offset) for field, one in inside if is_tool or one.is_meant(given)}
     for name, (field, offset) in known.items():
         if name in _TAKEN or name in declared:
             says = f"`{{{name}}}` cannot be a variable: `{name}` is a field of the component."

@@ -210,15 +210,15 @@ def _read_core(event: yaml.ScalarEvent) -> Any:
     return float(text) if len(text) <= 40 and _FLOAT.fullmatch(text) else text
 
 
-def read_document(text: str, file: str, kind: str = "flow file") -> Document:
-    """The tree of a file's text, with the mistakes that leave it readable; `kind` is people's name for such a file.
-    Raises FlowError where it is not readable."""
+def read_document(text: str, file: str, kind: str = "flow file", *, most: float = MAX_VALUES) -> Document:
+    """The tree of a file's text, with the mistakes that leave it readable; `kind` is people's name for such a file,
+    `most` bounds its keys and values. Raises FlowError where it is not readable."""
     document = Document(None, Problems(file))
     if found := find_unprintable(text):
         document.problems.add(*found)
         document.problems.refuse()
     try:
-        document.root = _Reader(document.problems, text, kind).read()
+        document.root = _Reader(document.problems, text, kind, most).read()
     except yaml.MarkedYAMLError as error:
         at, message, suggestion = explain_syntax(error, text)
         document.problems.add(at, message, suggestion=suggestion)
@@ -229,9 +229,9 @@ def read_document(text: str, file: str, kind: str = "flow file") -> Document:
 class _Reader:
     """Turns the parser's events into nodes."""
 
-    def __init__(self, problems: Problems, text: str, kind: str) -> None:
+    def __init__(self, problems: Problems, text: str, kind: str, most: float) -> None:
         self._problems = problems
-        self._kind = kind
+        self._kind, self._most = kind, most
         self._lines = text.splitlines()
         self._events: Iterator[yaml.Event] = iter(_Loader(text).get_event, None)
         self._anchors: dict[str, Node | None] = {}
@@ -250,7 +250,7 @@ class _Reader:
 
     def _read_node(self, event: yaml.Event, path: KeyPath) -> Node:
         self._values += 1
-        if self._values > MAX_VALUES:
+        if self._values > self._most:
             self._refuse_size(event)
         if len(path) > MAX_DEPTH:
             self._note(event, TOO_DEEP)
@@ -282,7 +282,7 @@ class _Reader:
             self._note(event, says, f"*{name}")
             self._problems.refuse()
         self._values += node.size
-        if self._values > MAX_VALUES:
+        if self._values > self._most:
             self._refuse_size(event)
         return node
 
@@ -337,7 +337,7 @@ class _Reader:
         return None
 
     def _refuse_size(self, event: yaml.Event) -> NoReturn:
-        self._note(event, f"The file has more than {MAX_VALUES:,} values, aliases counted as what they stand for.")
+        self._note(event, f"The file has more than {self._most:,} values, aliases counted as what they stand for.")
         self._problems.refuse()
 
     def _note(self, event: yaml.Event, message: str, value: str | None = None) -> None:

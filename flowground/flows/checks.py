@@ -8,6 +8,7 @@ reference, and models whose answer nothing uses.
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from flowground.components.flows import ForEach
 from flowground.components.knowledge import Retrieve
 from flowground.components.memory import StoreMessage
 from flowground.components.template import VariablesTool
-from flowground.core.errors import Problem, RunError
+from flowground.core.errors import FlowError, Problem, RunError
 from flowground.core.values import is_blank
 from flowground.core.words import list_names
 from flowground.core.yaml_file import Problems
@@ -58,9 +59,10 @@ def find_doubts(wired: WiredFlow, known: Iterable[str]) -> tuple[Problem, ...]:
     `known` are the addresses of all flows.
     """
     problems = Problems(wired.flow.file)
-    for name, component in wired.components.items():
-        for called in component.list_flows():
-            _doubt_call(wired, name, called, known, problems)
+    with suppress(FlowError):  # no more of them are said
+        for name, component in wired.components.items():
+            for called in component.list_flows():
+                _doubt_call(wired, name, called, known, problems)
     return (*problems.found, *problems.warnings)
 
 

@@ -194,13 +194,18 @@ class Catalogue:
         return next(((file, problems[file]) for ending in ENDINGS if (file := f"{address}{ending}") in problems), None)
 
     async def read_text(self, file: str) -> str | None:
-        """The present text of a file in the folder, with "�" for bytes that are not UTF-8; None where it cannot be
-        read, or is over the limit.
+        """The present text of a file in the folder, up to the size limit of a file, with "�" for bytes that are not
+        UTF-8; None where it cannot be read.
         """
-        with suppress(OSError, FlowError):
-            if file in self._files:
-                return (await self.read_bytes(file)).decode("utf-8", "replace").removeprefix("\ufeff")
-        return None
+        if file not in self._files:
+            return None
+
+        def read() -> str | None:
+            with suppress(OSError), (self.folder / file).open("rb") as opened:
+                return opened.read(MOST_BYTES).decode("utf-8", "replace").removeprefix("\ufeff")
+            return None
+
+        return await asyncio.to_thread(read)
 
     async def read_bytes(self, file: str) -> bytes:
         """The bytes of a file in the folder. Raises OSError, and FlowError for a file over the limit."""

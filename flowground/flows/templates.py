@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,14 +182,19 @@ def choose_address(name: str) -> str:
 
 
 def write_flow_file(folder: Path, draft: DraftedFlow, *, shown: str) -> None:
-    """Writes the file into the folder, and never over another file; `shown` is the path that people read.
+    """Writes the whole file into the folder, or nothing, and never over another file; `shown` is the path that people
+    read.
 
     The file begins with the line by which editors find the schema of flow files. Raises InvalidRequest.
     """
+    beside = folder / f".{draft.file}.{secrets.token_hex(4)}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / draft.file).open("x", encoding="utf-8", newline="\n") as file:
-            file.write(_write_schema_line(folder) + draft.text)
+        try:
+            beside.write_text(_write_schema_line(folder) + draft.text, encoding="utf-8", newline="\n")
+            _name_file(beside, folder / draft.file)
+        finally:
+            beside.unlink(missing_ok=True)
     except FileExistsError:
         raise InvalidRequest(f"There is already a file {shown}.", hint="Choose another name.") from None
     except OSError as error:
@@ -201,3 +207,13 @@ def _write_schema_line(folder: Path) -> str:
         if (schema := root / "docs" / "flow.schema.json").is_file():
             return f"# yaml-language-server: $schema={Path(os.path.relpath(schema, folder)).as_posix()}\n"
     return ""
+
+
+def _name_file(beside: Path, path: Path) -> None:
+    """Renames the written file to its final name. Raises FileExistsError where that name is taken."""
+    try:
+        os.link(beside, path)  # a rename would replace an existing file
+    except OSError:  # for example on a file system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(path) from None
+        beside.rename(path)

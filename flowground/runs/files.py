@@ -67,7 +67,7 @@ _STAMPED = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_(.+)", re.DOTALL)
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HELD_CHARS = 5_000_000
 """Characters of texts that are cached: questions are often asked again about the same file."""
-_TEXT_LIMITS = ExtractionLimits(text_chars=1_000_000, memory_bytes=500_000_000, seconds=30)
+_TEXT_LIMITS = ExtractionLimits(text_chars=1_000_000, seconds=30)
 """Bounds of the texts of files; far more characters than a model is shown."""
 
 

@@ -11,7 +11,16 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from flowground.core.errors import FlowgroundError
-from flowground.core.events import Event, Token
+from flowground.core.events import (
+    ComponentFinished,
+    Event,
+    ModelThought,
+    PassagesFound,
+    Token,
+    ToolReturned,
+    TurnFinished,
+    TurnStarted,
+)
 from flowground.store.runs.records import StoredMessage
 
 _MOST_CHARS = 2048
@@ -56,7 +65,7 @@ class Journal:
     @property
     def size(self) -> int:
         """About the number of characters in the journal."""
-        return sum(len(repr(event)) for event in self.list_events())
+        return sum(_count_chars(event) for event in self.list_events())
 
     def append(self, event: Event) -> None:
         """Adds the next event."""
@@ -132,3 +141,17 @@ class Journal:
             text = last.text + text
             self._entries.pop()
         self._entries.append(NumberedEvent(self.count, Token(self._component, text)))
+
+
+def _count_chars(event: Event) -> int:
+    match event:
+        case Token() | ComponentFinished() | ToolReturned() | ModelThought():
+            return len(event.text)
+        case PassagesFound():
+            return sum(len(passage.text) for passage in event.passages)
+        case TurnStarted():
+            return len(event.input_value or "")
+        case TurnFinished():
+            return sum(len(result.text) for result in event.results.values())
+        case _:
+            return 0

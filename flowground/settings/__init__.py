@@ -8,6 +8,7 @@ strangers use up. docs/settings.md is generated from the fields below.
 """
 
 import logging
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -260,7 +261,7 @@ def read_config(path: Path) -> ConfigFile:
     if not path.exists():
         return ConfigFile(path.name, {}, Document(None, Problems(path.name)))
     try:
-        document = read_document(path.read_text("utf-8"), path.name, "config file")
+        document = read_document(path.read_text("utf-8"), path.name, "config file", most=math.inf)
         if document.problems:
             document.problems.refuse()
     except FlowError as error:
