@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import blake2b
 
 from flowground.app.retention import VISITORS
 from flowground.app.runtime import Runtime
@@ -108,12 +109,13 @@ class AuthorizedRequest:
 
     @property
     def exclusive(self) -> str | None:
-        """What only one running run may have, in all processes: a visitor, or a person's conversation; None for runs of
-        programs."""
+        """What only one running run may have, in all processes, as a digest: a visitor, or a person's
+        conversation; None for runs of programs."""
         if not isinstance(self.asker, PersonChatting):
             return None
-        owner = str(self.caller.owner)
-        return owner if self.caller.kind == "visitor" else f"{owner} {self.wired.id} {self.asker.session_id}"
+        place = (str(self.caller.owner), self.wired.id, self.asker.session_id)
+        named = " ".join(place[:1] if self.caller.kind == "visitor" else place)
+        return blake2b(named.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     async def acquire(self, request: RunRequest, left: Leaving | None = None) -> None:
         """Waits for a place for the run of `request`. Until it is released, the end of the caller's rights ends the

@@ -25,7 +25,7 @@ _NICE = 10
 
 def serve() -> None:
     """Builds the one index."""
-    job = msgspec.json.decode(sys.stdin.readline(), type=BuildJob)
+    job = msgspec.convert(json.loads(sys.stdin.readline()), BuildJob)  # paths may have bytes that msgspec refuses
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(AttributeError, OSError):
         os.nice(_NICE)

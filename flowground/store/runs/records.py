@@ -154,7 +154,7 @@ def make_run_row(run: RunRecord) -> BoundValues:
         "counted_as": run.counts.counted_as,
         "came_from": run.counts.came_from,
         "cost": run.counts.cost,
-        "exclusive": None if run.exclusive is None else make_storable(run.exclusive),
+        "exclusive": run.exclusive,
     }
 
 

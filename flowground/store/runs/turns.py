@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
     update,
 )
@@ -135,6 +136,7 @@ def _write_run(database: str) -> Statement:
             index_elements=[_r.id],
             set_={
                 "status": case((running, ended.excluded.status), else_=_r.status),
+                "exclusive": null(),
                 "error_code": case((running, ended.excluded.error_code), else_=literal_column("'finished_late'")),
                 **{name: ended.excluded[name] for name in ("seconds", "input_tokens", "output_tokens", "cost")},
             },
@@ -288,5 +290,5 @@ def end_run(connection: Connection, *, run: RunRecord, may_come_yet: bool = Fals
     if may_come_yet:
         _write_run(connection.dialect.name).run(connection, make_run_row(run))
         return
-    ended = {"status": run.status, "error_code": run.error_code}
+    ended = {"status": run.status, "error_code": run.error_code, "exclusive": None}
     connection.execute(update(tables.runs).where(_r.id == run.id, _r.status == "running").values(ended))
