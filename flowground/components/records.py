@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+import orjson
+
 from flowground.components.base import Component, Context, Mistake, Output, declare
 from flowground.components.schemas import read_json_text
 from flowground.components.template import LONGEST_TEMPLATE, RecordTemplate, find_template_mistakes, parse_template
 from flowground.core.errors import RunError
-from flowground.core.values import LONGEST, MOST_RECORDS, Record, ValueKind, check_length, measure, write_text
+from flowground.core.values import LONGEST, MOST_RECORDS, Record, Value, ValueKind, check_length, measure, write_text
 from flowground.core.words import list_names, show
 from flowground.knowledge.split import split_text
 
@@ -143,11 +145,19 @@ def sort_records(records: Sequence[Record], column: str, *, is_ascending: bool) 
 
 def drop_duplicates(records: Sequence[Record], column: str | None) -> list[Record]:
     """The first of records that are equal in a column, or in all columns; records without the column stay."""
-    first: dict[str | int, Record] = {}
+    first: dict[bytes | int, Record] = {}
     for number, record in enumerate(records):
         alike = record if not column else record.get(column)
-        first.setdefault(number if alike is None else json.dumps(alike, sort_keys=True), record)
+        first.setdefault(number if alike is None else _spell(alike), record)
     return [*first.values()]
+
+
+def _spell(value: Value) -> bytes:
+    """JSON that equal values have alike."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # whole numbers beyond 64 bits, half surrogate pairs
+        return json.dumps(value, sort_keys=True).encode()
 
 
 def read_path(path: str) -> list[str | int]:
