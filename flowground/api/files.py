@@ -6,6 +6,7 @@ answered like one that does not exist.
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -191,7 +192,7 @@ async def _receive(runtime: Runtime, caller: Caller, request: Request, *, wired:
     owner = caller.owner
     accepts, of_flow = (wired.flow.chat.accepts, wired.flow.chat.file_bytes) if wired else (None, None)
     most = runtime.files.find_limit(owner, of_flow)
-    seconds, too_large = runtime.settings.limits.request_seconds, too_large_error(most)
+    seconds, too_large = runtime.settings.limits.request_seconds, partial(too_large_error, most)
     refused = refuse_field("Send multipart/form-data with a file in the field `file`.", "form_invalid", "body", _FIELD)
     with runtime.files.admit(owner):
         refuse_compressed(request)

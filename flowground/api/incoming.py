@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message as Headers
@@ -131,16 +131,17 @@ def refuse_field(message: str, kind: str, *place: str | int, says: str | None = 
 
 
 async def read_pieces(
-    request: Request, *, limit: int, max_wait: float, too_large: BodyTooLarge
+    request: Request, *, limit: int, max_wait: float, too_large: Callable[[], BodyTooLarge]
 ) -> AsyncGenerator[bytes, None]:
-    """The body in pieces as they arrive. Raises `too_large` after `limit` bytes, or at once where more are declared.
+    """The body in pieces as they arrive. Raises what `too_large` makes after `limit` bytes, or at once where more
+    are declared.
 
     `max_wait` is the timeout in seconds for each piece; the whole body has ten times that. Raises BodyTooSlow and
     ClientDisconnect.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise too_large
+        raise too_large()
     message: Message = {"more_body": True}
     size = 0
     end = asyncio.get_running_loop().time() + _WHOLE * max_wait
@@ -159,7 +160,7 @@ async def read_pieces(
         piece = message.get("body", b"")
         size += len(piece)
         if size > limit:
-            raise too_large
+            raise too_large()
         yield piece
 
 
@@ -315,11 +316,15 @@ def refuse_body(error: ValidationError, *place: str) -> InvalidRequest:
 
 async def _read(request: Request, limits: Limits) -> bytes:
     body, whose, limit = bytearray(), WHOSE.get(), limits.body_bytes
-    too_large = BodyTooLarge(
-        f"The body is over {limit:,} bytes.",
-        hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
+    pieces = read_pieces(
+        request,
+        limit=limit,
+        max_wait=limits.request_seconds,
+        too_large=lambda: BodyTooLarge(
+            f"The body is over {limit:,} bytes.",
+            hint="Send less at once. `limits.body_bytes` in config.yaml sets the size.",
+        ),
     )
-    pieces = read_pieces(request, limit=limit, max_wait=limits.request_seconds, too_large=too_large)
     try:
         async for piece in pieces:
             body += piece

@@ -103,7 +103,7 @@ def _describe(file: StoredFile) -> Response:
 
 def _read_body(runtime: Runtime, request: Request, owner: Owner, of_flow: int | None = None) -> AsyncIterator[bytes]:
     most, max_wait = runtime.files.find_limit(owner, of_flow), runtime.settings.limits.request_seconds
-    return read_pieces(request, limit=most, max_wait=max_wait, too_large=too_large_error(most))
+    return read_pieces(request, limit=most, max_wait=max_wait, too_large=partial(too_large_error, most))
 
 
 async def _send(runtime: Runtime, request: Request, *, sent: SentFiles, is_shown: bool) -> Response:
@@ -189,7 +189,7 @@ async def _end_sign_ins(runtime: Runtime, sent: SentCookies) -> None:
 
 async def _read_ticket(request: Request, *, seconds: float) -> str | None:
     """The ticket in the body; None for another body, or if it does not come in time."""
-    too_large = too_large_error(_TICKET_BYTES)
+    too_large = partial(too_large_error, _TICKET_BYTES)
     try:
         async with asyncio.timeout(seconds):
             pieces = read_pieces(request, limit=_TICKET_BYTES, max_wait=seconds, too_large=too_large)
