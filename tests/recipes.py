@@ -81,9 +81,11 @@ def _tests(name: str, words: str) -> tuple[str, ...]:
 
 _GENERATED = _tests("test_docs", "generated_pages")
 _COMPONENT_TYPE = (
-    Step(_file("flowground/components/shout.py", SHOUT), _GENERATED, "No module named 'flowground.components.shout'"),
+    Step(_file("flowground/components/shout.py", SHOUT), _GENERATED, "cannot import name 'shout'"),
     Step(
-        _lines("flowground/components/__init__.py", ('"web", ', '"shout", ')),
+        _lines(
+            "flowground/components/__init__.py", ("    routers,\n", "    shout,\n"), ("_MODULES = (io, ", "shout, ")
+        ),
         _tests("test_components", "stands_in_the_table"),
         "flowground.components.shout.Shout",
     ),
