@@ -70,6 +70,18 @@ async def test_only_runs_of_dead_processes_are_ended(store: Store, url: str) -> 
     assert ("dead answer", "So far", "interrupted") in await said(store)
 
 
+async def test_who_comes_right_after_a_start_finds_no_run_of_a_dead_process(store: Store, url: str) -> None:
+    with process_that_holds(url) as (dies, dead):
+        await begin(store, "left", holder=dead)
+        dies.kill()
+        dies.wait()
+    interruptions = Interruptions(store)
+    await interruptions.start()
+    found = await statuses(store)
+    await interruptions.close()
+    assert found == {"left": ("running", None) if store.process.confirm_seconds else ("interrupted", "interrupted")}
+
+
 async def test_on_postgresql_processes_are_told_what_is_asked_and_written(store: Store) -> None:
     interruptions, told = Interruptions(store), list[str]()
     interruptions.on_notice = told.append

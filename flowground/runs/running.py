@@ -264,9 +264,11 @@ class Interruptions:
         """Called with each notice of another process, or of this one (`sql.notify`)."""
 
     async def start(self) -> None:
-        """Takes this process's lock, then starts to look for dead processes. Raises ConfigError."""
+        """Takes this process's lock, ends runs of processes known as dead, then looks on. Raises ConfigError."""
         await asyncio.to_thread(self._store.process.acquire)
         self._watch()
+        with suppress(StoreUnavailable):  # the store has logged it; the looks go on
+            await self._look()
         self._looking = asyncio.ensure_future(self._look_on())
 
     async def close(self) -> None:
