@@ -52,7 +52,7 @@ AREAS: Mapping[str, Area] = {
     "limits": Area(("flowground/runs/limits.py", "flowground/runs/meter.py"), ("test_limit",)),
     "conversation": Area(
         tuple(f"flowground/ui/conversation/{name}.py" for name in ("frames", "messages")),
-        ("conversation_frames", "conversation_outbox"),
+        ("conversation_frames", "conversation_outbox", "conversation_answers", "conversation_actions", "inner_flows"),
     ),
     "runs": Area(
         ("flowground/store/runs/*.py",),
